@@ -1,0 +1,91 @@
+/** How an exemplar was chosen: the strongest fragments; fragments from a band of max-activation quantiles; at random. */
+export type ExemplarKind = 'top' | 'quantile' | 'random';
+
+/** A text window where a feature was read, with its activation on every token. */
+export interface Exemplar {
+  readonly kind: ExemplarKind;
+  /** 0-based; for `quantile` the band (0 = weakest) times 1000 plus the place in it. */
+  readonly rank: number;
+  /** Row of the token file and position of the window's first token in it. */
+  readonly row: number;
+  readonly start: number;
+  readonly ids: readonly number[];
+  /** Same length as ids; in the dictionary's units, 0 = inactive. */
+  readonly activations: readonly number[];
+  readonly maxActivation: number;
+}
+
+/** A histogram of non-zero activations: `counts[i]` values in [edges[i], edges[i+1]). */
+export interface Histogram {
+  readonly edges: readonly number[];
+  readonly counts: readonly number[];
+}
+
+export interface TokenLogit {
+  readonly id: number;
+  /** Change of the token's logit per unit of activation, through the unembedding alone (layer norm scale not applied). */
+  readonly value: number;
+}
+
+export interface Neighbour {
+  readonly index: number;
+  /** Cosine of decoder directions, −1 to 1. */
+  readonly cosine: number;
+}
+
+/** What `analyse` finds for one feature; one line of features.ndjson. */
+export interface FeatureAnalysis {
+  readonly index: number;
+  /** Share of sampled tokens with activation > 0. */
+  readonly density: number;
+  readonly maxActivation: number;
+  /** Mean over active tokens; null when never active. */
+  readonly meanActivation: number | null;
+  readonly histogram: Histogram;
+  readonly topLogits: readonly TokenLogit[];
+  readonly bottomLogits: readonly TokenLogit[];
+  readonly neighbours: readonly Neighbour[];
+  readonly exemplars: readonly Exemplar[];
+}
+
+/** A description of a feature by an explainer. */
+export interface Explanation {
+  readonly index: number;
+  /** e.g. `pattern-v1`. */
+  readonly explainer: string;
+  readonly description: string;
+  /** Machine-readable form the scorer simulates from; explainer-specific JSON. */
+  readonly detail: unknown;
+  readonly scores: readonly Score[];
+}
+
+/** How well an explanation predicts activations. `value` null = undefined, with the reason. */
+export interface Score {
+  /** e.g. `simulation-top-random`. */
+  readonly scorer: string;
+  readonly value: number | null;
+  readonly undefinedReason: string | null;
+  /** Tokens (simulation) or windows (detection) the value rests on. */
+  readonly n: number;
+  /** 95 % bootstrap interval; null when undefined. */
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+/** One line of explanations.ndjson: either an explanation or the reason there is none. */
+export type ExplainOutcome =
+  | { readonly kind: 'explained'; readonly explanation: Explanation }
+  | { readonly kind: 'skipped'; readonly index: number; readonly reason: string };
+
+/** Measured effect of ablating `source` on `target`: mean relative drop at the target's activating position. */
+export interface CircuitEdge {
+  readonly sourceDictionary: string;
+  readonly sourceIndex: number;
+  readonly targetDictionary: string;
+  readonly targetIndex: number;
+  /** mean over contexts of (a − a_ablated)/a; 1 = the target falls silent. */
+  readonly effect: number;
+  readonly standardError: number;
+  /** Contexts measured. */
+  readonly n: number;
+}

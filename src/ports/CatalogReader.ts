@@ -1,0 +1,112 @@
+import type { DictionaryArchitecture, DictionaryQuality } from '../domain/dictionary.ts';
+import type { Exemplar, ExemplarKind, Histogram, Neighbour, Score, TokenLogit } from '../domain/feature.ts';
+import type { HookPoint } from '../domain/hookPoint.ts';
+import type { ModelInfo } from '../domain/model.ts';
+import type { PatchRun } from '../domain/patch.ts';
+import type { Run } from '../domain/run.ts';
+
+export interface ModelRow extends ModelInfo {
+  /** Folder or hub id the weights come from, for opening the model; relative folders are relative to CATALOG_HOME. */
+  readonly source: string;
+}
+
+export interface DictionaryRow {
+  /** Small integer that leads every key of the big tables. */
+  readonly id: number;
+  readonly model: string;
+  readonly name: string;
+  readonly hookPoint: HookPoint;
+  readonly layer: number;
+  readonly architecture: DictionaryArchitecture;
+  readonly dIn: number;
+  readonly nFeatures: number;
+  readonly l1: number | null;
+  readonly weightsHash: string;
+  /** Folder of the weights, relative to CATALOG_HOME where it lies inside. */
+  readonly location: string;
+  readonly quality: DictionaryQuality | null;
+  readonly trainRun: string;
+  readonly analyseRun: string | null;
+  /** Tokens the analysis read. */
+  readonly tokensAnalysed: number | null;
+  readonly createdAt: string;
+}
+
+export interface FeatureKey {
+  readonly dictionaryId: number;
+  readonly index: number;
+}
+
+export interface FeatureRow extends FeatureKey {
+  readonly density: number;
+  readonly maxActivation: number;
+  readonly meanActivation: number | null;
+  readonly histogram: Histogram;
+  readonly topLogits: readonly TokenLogit[];
+  readonly bottomLogits: readonly TokenLogit[];
+  readonly neighbours: readonly Neighbour[];
+  /** Best score among the feature's explanations (simulation-top-random); null when none is defined. */
+  readonly bestScore: number | null;
+}
+
+export interface ExplanationRow extends FeatureKey {
+  /** Unique within the feature. */
+  readonly explainer: string;
+  readonly description: string;
+  readonly scores: readonly Score[];
+  readonly run: string;
+}
+
+export interface EdgeRow {
+  readonly source: FeatureKey;
+  readonly target: FeatureKey;
+  readonly effect: number;
+  readonly standardError: number;
+  readonly n: number;
+  readonly run: string;
+}
+
+export type FeatureOrder = 'INDEX' | 'DENSITY_ASC' | 'DENSITY_DESC' | 'MAX_ACTIVATION_DESC' | 'SCORE_DESC';
+
+export interface FeatureFilter {
+  /** Dictionaries to look in; the order's tie-break is (dictionaryId, index). Not empty. */
+  readonly dictionaryIds: readonly number[];
+  readonly minDensity?: number;
+  readonly maxDensity?: number;
+  readonly minScore?: number;
+  /** Only features with (or without) an explanation. */
+  readonly explained?: boolean;
+}
+
+/** Position after which a page continues: the order's value and the key of the last row. */
+export interface FeatureCursor {
+  readonly value: number | null;
+  readonly dictionaryId: number;
+  readonly index: number;
+}
+
+export interface FeaturePage {
+  readonly rows: readonly FeatureRow[];
+  readonly hasNext: boolean;
+}
+
+/** Batched reads of the catalog: each takes all keys of a request at once and answers in the same order (null in gaps). */
+export interface CatalogReader {
+  models(): Promise<readonly ModelRow[]>;
+  dictionaries(filter: { model?: string }): Promise<readonly DictionaryRow[]>;
+  dictionariesById(ids: readonly number[]): Promise<readonly (DictionaryRow | null)[]>;
+  features(keys: readonly FeatureKey[]): Promise<readonly (FeatureRow | null)[]>;
+  featurePage(filter: FeatureFilter, order: FeatureOrder, first: number, after: FeatureCursor | null): Promise<FeaturePage>;
+  explanations(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationRow[])[]>;
+  /** Exemplars by rank; at most `limit` of each kind asked for. */
+  exemplars(keys: readonly FeatureKey[], kinds: readonly ExemplarKind[], limit: number): Promise<readonly (readonly Exemplar[])[]>;
+  /** Strongest |effect| first. `incoming`: edges whose target is the key. */
+  edges(keys: readonly FeatureKey[], direction: 'incoming' | 'outgoing', limit: number): Promise<readonly (readonly EdgeRow[])[]>;
+  /** Display text of token ids of a model's vocabulary; null for unknown ids. */
+  tokens(model: string, ids: readonly number[]): Promise<readonly (string | null)[]>;
+  runs(keys: readonly string[]): Promise<readonly (Run | null)[]>;
+  patchRun(id: string): Promise<PatchRun | null>;
+  savePatchRun(run: PatchRun): Promise<void>;
+  /** True when the database answers. */
+  healthy(): Promise<boolean>;
+}
