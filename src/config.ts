@@ -1,0 +1,81 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { CallerError } from './domain/errors.ts';
+
+/**
+ * Everything the environment decides, read and checked once. Command-line options override single fields; nothing else
+ * in the program reads `process.env`.
+ */
+export interface Config {
+  /** CATALOG_HOME: folder of runs, dictionaries, the model cache and the embedded database. */
+  readonly home: string;
+  /** HOST, PORT: where the API listens. */
+  readonly host: string;
+  readonly port: number;
+  /** DATABASE_URL: a PostgreSQL server of the user's; undefined = the embedded one. */
+  readonly databaseUrl: string | undefined;
+  /** DEVICE: where the subject model runs. */
+  readonly device: Device;
+  /** WORKERS: inference threads; undefined = one per core. */
+  readonly workers: number | undefined;
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** HF_TOKEN: for gated models on the hub. */
+  readonly hubToken: string | undefined;
+}
+
+export const DEVICES = ['cpu', 'cuda', 'webgpu', 'auto'] as const;
+export type Device = (typeof DEVICES)[number];
+
+const blankAsUnset = (value: unknown): unknown => (value === '' ? undefined : value);
+const optional = <T extends z.ZodType>(type: T) => z.preprocess(blankAsUnset, type.optional());
+
+const Environment = z.object({
+  CATALOG_HOME: optional(z.string()),
+  HOST: optional(z.string()),
+  PORT: optional(z.coerce.number().int().min(0).max(65535)),
+  DATABASE_URL: optional(
+    z.string().refine((url) => /^postgres(ql)?:\/\//.test(url), 'expected postgresql://user:password@host:port/database'),
+  ),
+  DEVICE: optional(z.enum(DEVICES)),
+  WORKERS: optional(z.coerce.number().int().min(1).max(256)),
+  LOG_LEVEL: optional(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])),
+  HF_TOKEN: optional(z.string()),
+});
+
+/** Reads the environment; throws BAD_CONFIG naming each variable that is wrong (never its value: it may be a secret). */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const parsed = Environment.safeParse(environment);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new CallerError('BAD_CONFIG', `environment: ${problems.join('; ')}`);
+  }
+  const env = parsed.data;
+  return Object.freeze({
+    home: resolve(env.CATALOG_HOME ?? '.catalog'),
+    host: env.HOST ?? '127.0.0.1',
+    port: env.PORT ?? 4000,
+    databaseUrl: env.DATABASE_URL,
+    device: env.DEVICE ?? 'cpu',
+    workers: env.WORKERS,
+    logLevel: env.LOG_LEVEL ?? 'info',
+    hubToken: env.HF_TOKEN,
+  });
+}
+
+/** The configuration as it may be shown: secrets replaced. */
+export function describeConfig(config: Config): Readonly<Record<string, unknown>> {
+  return {
+    ...config,
+    databaseUrl: config.databaseUrl === undefined ? 'embedded' : hidePassword(config.databaseUrl),
+    hubToken: config.hubToken === undefined ? 'not set' : '***',
+  };
+}
+
+function hidePassword(url: string): string {
+  if (!URL.canParse(url)) return '***';
+  const parsed = new URL(url);
+  if (parsed.password !== '') parsed.password = '***';
+  // A password may also come as a query parameter.
+  if (parsed.searchParams.has('password')) parsed.searchParams.set('password', '***');
+  return parsed.toString();
+}
