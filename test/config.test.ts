@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { describeConfig, readConfig } from '../src/config.ts';
+import { CallerError } from '../src/domain/errors.ts';
+
+test('defaults', () => {
+  const config = readConfig({});
+  assert.equal(config.host, '127.0.0.1');
+  assert.equal(config.port, 4000);
+  assert.equal(config.databaseUrl, undefined);
+  assert.equal(config.device, 'cpu');
+});
+
+test('a blank variable counts as unset', () => {
+  assert.equal(readConfig({ PORT: '', DATABASE_URL: '' }).port, 4000);
+});
+
+for (const [name, value] of Object.entries({ PORT: '70000', DEVICE: 'tpu', DATABASE_URL: 'mysql://u:hunter2@h/d', WORKERS: '0', LOG_LEVEL: 'loud' })) {
+  test(`a wrong ${name} is named, its value is not shown`, () => {
+    assert.throws(
+      () => readConfig({ [name]: value }),
+      (error: unknown) => error instanceof CallerError && error.code === 'BAD_CONFIG' && error.message.includes(name) && !error.message.includes('hunter2'),
+    );
+  });
+}
+
+test('secrets are never shown', () => {
+  const config = readConfig({ DATABASE_URL: 'postgresql://me:hunter2@db/cat?password=hunter2', HF_TOKEN: 'hf_secret' });
+  const shown = JSON.stringify(describeConfig(config));
+  assert.ok(!shown.includes('hunter2') && !shown.includes('hf_secret'), shown);
+  assert.ok(shown.includes('me:'), 'the user name stays, to recognise the server by');
+});
