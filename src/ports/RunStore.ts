@@ -15,6 +15,8 @@ export interface OpenRun {
   readonly dir: string;
   /** Renames the folder to its final name and writes the manifest; returns the finished run. */
   finish(metrics: Readonly<Record<string, unknown>>): Promise<FinishedRun>;
+  /** Gives the run up unfinished, keeping its folder for a later `open`. Does nothing after `finish`. */
+  release(): Promise<void>;
 }
 
 export interface FinishedRun {
