@@ -1,0 +1,74 @@
+import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
+
+/**
+ * Which finished run each stage of a model's dictionaries last produced, so that commands can say `--model demo` where
+ * they would otherwise take run keys. One small JSON file per model, CATALOG_HOME/current/<model>.json; paths inside are
+ * relative to CATALOG_HOME, so that the folder can be moved.
+ */
+export interface CurrentRuns {
+  readonly formatVersion: 1;
+  readonly model: string;
+  /** Folder (absolute) or hub id of the weights. */
+  readonly source: string;
+  /** By dictionary name. */
+  readonly dictionaries: Readonly<Record<string, CurrentDictionary>>;
+  /** Run folder of the last circuits stage; null before it. */
+  readonly circuits: string | null;
+}
+
+export interface CurrentDictionary {
+  /** Run folder and the dictionary's folder inside it. */
+  readonly train: string;
+  readonly weights: string;
+  /** Run folder of the token rows that training drew from, and the rows it may not have seen. */
+  readonly tokens: string;
+  readonly analyse: string | null;
+  readonly explain: string | null;
+}
+
+const fileOf = (home: string, model: string): string => join(home, 'current', `${model}.json`);
+
+/** Null when nothing was made for this model yet. */
+export async function readCurrentRuns(home: string, model: string): Promise<CurrentRuns | null> {
+  let text: string;
+  try {
+    text = await readFile(fileOf(home, model), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new OutsideError('disk', `cannot read ${fileOf(home, model)}: ${messageOf(error)}`, { cause: error });
+  }
+  let found: CurrentRuns;
+  try {
+    found = JSON.parse(text) as CurrentRuns;
+  } catch (error) {
+    throw new OutsideError('disk', `${fileOf(home, model)} is damaged (${messageOf(error)}): delete it and run the stages again; finished runs are reused`, { cause: error });
+  }
+  if (found.formatVersion !== 1) {
+    throw new CallerError('UNSUPPORTED', `${fileOf(home, model)}: expected format version 1, found ${String(found.formatVersion)}; use the program version that wrote it, or another CATALOG_HOME`);
+  }
+  return found;
+}
+
+/** Models that have a file, by name. */
+export async function modelsWithRuns(home: string): Promise<string[]> {
+  const names = await readdir(join(home, 'current')).catch(() => [] as string[]);
+  return names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length)).sort();
+}
+
+/** Applies a change and writes the file whole. */
+export async function updateCurrentRuns(
+  home: string,
+  model: string,
+  source: string,
+  change: (current: CurrentRuns) => CurrentRuns,
+): Promise<CurrentRuns> {
+  const before = (await readCurrentRuns(home, model)) ?? { formatVersion: 1, model, source, dictionaries: {}, circuits: null };
+  const after = change({ ...before, source });
+  const path = fileOf(home, model);
+  await mkdir(join(home, 'current'), { recursive: true });
+  await writeFile(`${path}.tmp`, `${JSON.stringify(after, null, 2)}\n`);
+  await rename(`${path}.tmp`, path);
+  return after;
+}
