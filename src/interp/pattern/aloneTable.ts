@@ -1,0 +1,44 @@
+/** Tokens that fire a feature alone, strongest first. */
+export type AloneTokens = readonly { readonly token: number; readonly value: number }[];
+
+/**
+ * For every feature, the tokens on which it fires when they stand alone in a document (row = document start, token). Filled row by
+ * row; only the `most` strongest tokens of a feature are kept, so memory is bounded by F·most.
+ */
+export class AloneTable {
+  readonly #most: number;
+  readonly #tokens: Map<number, { token: number; value: number }[]> = new Map();
+  readonly #fired: Map<number, number> = new Map();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(token: number, features: ArrayLike<number>, values: ArrayLike<number>): void {
+    for (let i = 0; i < features.length; i++) {
+      const feature = features[i];
+      this.#fired.set(feature, (this.#fired.get(feature) ?? 0) + 1);
+      let list = this.#tokens.get(feature);
+      if (list === undefined) this.#tokens.set(feature, (list = []));
+      list.push({ token, value: values[i] });
+      if (list.length >= 2 * this.#most) this.#trim(list);
+    }
+  }
+
+  of(feature: number): AloneTokens {
+    const list = this.#tokens.get(feature);
+    if (list === undefined) return [];
+    this.#trim(list);
+    return list;
+  }
+
+  /** Tokens that fired the feature alone, kept or not. */
+  fired(feature: number): number {
+    return this.#fired.get(feature) ?? 0;
+  }
+
+  #trim(list: { token: number; value: number }[]): void {
+    list.sort((a, b) => b.value - a.value || a.token - b.token);
+    if (list.length > this.#most) list.length = this.#most;
+  }
+}

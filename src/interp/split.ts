@@ -1,0 +1,53 @@
+import type { Exemplar } from '../domain/feature.ts';
+
+/** Which fragments an explanation is made from, and which it is judged on. */
+export interface Split {
+  /** top[0::4]: what the explainer reads; 5 of 20. */
+  readonly explain: readonly Exemplar[];
+  /** top[2::4] without those that overlap `explain`; 5 of 20. */
+  readonly scoredTop: readonly Exemplar[];
+  /** random[1::3], first 5, without those that overlap `explain` or `scoredTop`. */
+  readonly scoredRandom: readonly Exemplar[];
+}
+
+export const SCORED_RANDOM = 5;
+
+/**
+ * Bills et al. 2023 interleaved splits as Cunningham et al. 2023 used them (Appendix A): ranks 0, 4, 8 … explain, ranks
+ * 2, 6, 10 … and five random fragments are scored. One rule is added: a scored fragment that shares a token of the corpus with
+ * an explanation fragment is left out, so that no score rests on text the explanation was made from. Where that leaves
+ * random[1::3] short of five, the next free random fragments fill it.
+ *
+ * Fragments without variation (all activations equal) are not used, as in the paper.
+ */
+export function splitFragments(exemplars: readonly Exemplar[]): Split {
+  const top = variedFragments(exemplars, 'top');
+  const explain = top.filter((_, i) => i % 4 === 0);
+  const scoredTop = withoutOverlaps(top.filter((_, i) => i % 4 === 2), explain);
+  const free = withoutOverlaps(variedFragments(exemplars, 'random'), [...explain, ...scoredTop]);
+  const slice = free.filter((_, i) => i % 3 === 1);
+  const rest = free.filter((_, i) => i % 3 !== 1);
+  return { explain, scoredTop, scoredRandom: [...slice, ...rest].slice(0, SCORED_RANDOM) };
+}
+
+/** Fragments of one kind, by rank, whose activations are not all equal. */
+export function variedFragments(exemplars: readonly Exemplar[], kind: Exemplar['kind']): readonly Exemplar[] {
+  return exemplars
+    .filter((e) => e.kind === kind && e.activations.some((a) => a !== e.activations[0]))
+    .sort((a, b) => a.rank - b.rank);
+}
+
+/** True when both windows hold at least one common token of the token file. */
+export function overlaps(a: Exemplar, b: Exemplar): boolean {
+  return a.row === b.row && a.start < b.start + b.ids.length && b.start < a.start + a.ids.length;
+}
+
+/** Those of `candidates` that overlap neither `used` nor an earlier kept candidate, in order. */
+function withoutOverlaps(candidates: readonly Exemplar[], used: readonly Exemplar[]): readonly Exemplar[] {
+  const kept: Exemplar[] = [];
+  for (const candidate of candidates) {
+    if (used.some((u) => overlaps(u, candidate)) || kept.some((k) => overlaps(k, candidate))) continue;
+    kept.push(candidate);
+  }
+  return kept;
+}

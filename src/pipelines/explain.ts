@@ -1,0 +1,217 @@
+import { join } from 'node:path';
+import type { ExplainOutcome, FeatureAnalysis, Score } from '../domain/feature.ts';
+import { CallerError, invariant } from '../domain/errors.ts';
+import { PAPER_MIN_FRAGMENTS, skipReason } from '../interp/eligibility.ts';
+import { ExplainTally } from '../interp/explainSummary.ts';
+import type { ExplainSummary } from '../interp/explainSummary.ts';
+import { splitFragments } from '../interp/split.ts';
+import type { Split } from '../interp/split.ts';
+import type { Artefacts } from '../ports/Artefacts.ts';
+import type { Explainer } from '../ports/Explainer.ts';
+import type { Progress } from '../ports/Progress.ts';
+import type { Scorer, ScoreTask } from '../ports/Scorer.ts';
+
+export interface ExplainOptions {
+  /** The first so many features in index order (the paper took 150), or all. */
+  readonly features: number | 'all';
+  /** Top fragments with variation a feature needs, 1 to 20; fewer: skipped and counted. */
+  readonly minFragments: number;
+  /** Features explained together and written to the resume log together: what a killed run does again. */
+  readonly chunk: number;
+}
+
+export const EXPLAIN_DEFAULTS: ExplainOptions = { features: 'all', minFragments: PAPER_MIN_FRAGMENTS, chunk: 64 };
+
+export interface ExplainInput {
+  /** For progress lines, e.g. the dictionary's name. */
+  readonly label: string;
+  /** features.ndjson of the analyse stage, in index order. */
+  readonly featuresPath: string;
+  /** F, for progress and coverage. */
+  readonly nFeatures: number;
+  /** Folder of this run: the resume log and, at the end, explanations.ndjson. */
+  readonly dir: string;
+}
+
+export interface ExplainPorts {
+  readonly artefacts: Artefacts;
+  readonly progress: Progress;
+  readonly explainer: Explainer;
+  readonly scorers: readonly Scorer[];
+}
+
+export interface ExplainResult {
+  readonly path: string;
+  /** sha-256 of explanations.ndjson. */
+  readonly hash: string;
+  readonly summary: ExplainSummary;
+  /** Features done by this call; the others came from the resume log. */
+  readonly doneNow: number;
+  readonly seconds: number;
+}
+
+interface LogRecord {
+  readonly chunk: number;
+  readonly outcomes: readonly ExplainOutcome[];
+}
+
+/** Chunks under way at once: while one waits for the model, the other prepares its probes. */
+const IN_FLIGHT = 2;
+
+/**
+ * Explains and scores the features of one dictionary. Bounded memory: IN_FLIGHT chunks of features. Resumable: each finished
+ * chunk is one line of `explained.log.ndjson`, written in order, so a killed run repeats at most the chunks under way, and whole
+ * chunks only: the result is the same whether or not it was interrupted.
+ * Leaves `explanations.ndjson` with one ExplainOutcome per feature asked for, by index.
+ */
+export async function explainDictionary(ports: ExplainPorts, input: ExplainInput, options: ExplainOptions = EXPLAIN_DEFAULTS): Promise<ExplainResult> {
+  checkOptions(options);
+  const { artefacts, progress } = ports;
+  const started = performance.now();
+  const total = options.features === 'all' ? input.nFeatures : Math.min(options.features, input.nFeatures);
+  const logPath = join(input.dir, 'explained.log.ndjson');
+  const finishedChunks = await countChunks(artefacts, logPath);
+  const task = progress.start(`explain ${input.label}`, total, 'features');
+  let done = Math.min(total, finishedChunks * options.chunk);
+  let doneNow = 0;
+  if (done > 0) task.update(done, 'resumed');
+
+  const underWay: Promise<LogRecord>[] = [];
+  const settleFirst = async (): Promise<void> => {
+    const record = await underWay.shift()!;
+    await artefacts.appendRecords(logPath, [record]);
+    done += record.outcomes.length;
+    doneNow += record.outcomes.length;
+    task.update(done);
+  };
+  try {
+    for await (const { chunk, features } of chunksOf(artefacts.readRecords<FeatureAnalysis>(input.featuresPath), options.chunk, total)) {
+      if (chunk < finishedChunks) continue;
+      const work = explainChunk(ports, chunk, features, options);
+      work.catch(() => undefined); // awaited below, in order; until then a failure must not count as unhandled
+      underWay.push(work);
+      if (underWay.length >= IN_FLIGHT) await settleFirst();
+    }
+    while (underWay.length > 0) await settleFirst();
+  } finally {
+    await Promise.allSettled(underWay);
+  }
+
+  const tally = new ExplainTally();
+  const path = join(input.dir, 'explanations.ndjson');
+  const { count, hash } = await artefacts.writeRecords(path, outcomesOf(artefacts, logPath, tally));
+  if (count !== total) {
+    throw new CallerError('BAD_INPUT', `${input.featuresPath} holds ${count} features, expected ${total}: run the analyse stage again`);
+  }
+  const summary = tally.summary();
+  const seconds = (performance.now() - started) / 1000;
+  task.finish(finishNote(summary));
+  return { path, hash, summary, doneNow, seconds };
+}
+
+async function explainChunk(ports: ExplainPorts, chunk: number, features: readonly FeatureAnalysis[], options: ExplainOptions): Promise<LogRecord> {
+  const outcomes = new Map<number, ExplainOutcome>();
+  const splits = new Map<number, Split>();
+  const tasks = features.flatMap((feature) => {
+    const reason = skipReason(feature, options.minFragments);
+    if (reason !== null) {
+      outcomes.set(feature.index, { kind: 'skipped', index: feature.index, reason });
+      return [];
+    }
+    const split = splitFragments(feature.exemplars);
+    splits.set(feature.index, split);
+    return [{ index: feature.index, fragments: split.explain, topLogits: feature.topLogits, bottomLogits: feature.bottomLogits }];
+  });
+  const { explainer } = ports;
+  const scoreTasks: ScoreTask[] = [];
+  for (const attempt of await explainer.explain(tasks)) {
+    if (attempt.kind === 'failed') {
+      outcomes.set(attempt.index, { kind: 'skipped', index: attempt.index, reason: `explainer failed: ${attempt.reason}` });
+      continue;
+    }
+    const split = splits.get(attempt.index);
+    invariant(split !== undefined, `explainer ${explainer.name} answered for feature ${attempt.index}, which it was not asked about`);
+    const { index, description, detail } = attempt;
+    scoreTasks.push({ index, explainer: explainer.name, description, detail, top: split.scoredTop, random: split.scoredRandom });
+  }
+  const scores = await scoreAll(ports.scorers, explainer.name, scoreTasks);
+  for (const { index, description, detail } of scoreTasks) {
+    outcomes.set(index, { kind: 'explained', explanation: { index, explainer: explainer.name, description, detail, scores: scores.get(index) ?? [] } });
+  }
+  return {
+    chunk,
+    outcomes: features.map(({ index }) => {
+      const outcome = outcomes.get(index);
+      invariant(outcome !== undefined, `explainer ${explainer.name} gave no answer for feature ${index}`);
+      return outcome;
+    }),
+  };
+}
+
+async function scoreAll(scorers: readonly Scorer[], explainer: string, tasks: readonly ScoreTask[]): Promise<Map<number, Score[]>> {
+  const scores = new Map<number, Score[]>(tasks.map(({ index }) => [index, []]));
+  for (const scorer of scorers) {
+    if (!scorer.judges(explainer)) continue;
+    for (const attempt of await scorer.score(tasks)) {
+      const list = scores.get(attempt.index);
+      invariant(list !== undefined, `scorer ${scorer.name} answered for feature ${attempt.index}, which it was not asked about`);
+      if (attempt.kind === 'scored') list.push(...attempt.scores);
+      else list.push({ scorer: scorer.name, value: null, undefinedReason: `scorer failed: ${attempt.reason}`, n: 0, low: null, high: null });
+    }
+  }
+  return scores;
+}
+
+/** Whole chunks in the log, counted from the start without a gap. */
+async function countChunks(artefacts: Artefacts, path: string): Promise<number> {
+  let next = 0;
+  for await (const { chunk } of artefacts.readRecords<LogRecord>(path, { optional: true })) {
+    invariant(chunk === next, `${path}: chunk ${chunk} where ${next} was expected`);
+    next++;
+  }
+  return next;
+}
+
+async function* outcomesOf(artefacts: Artefacts, path: string, tally: ExplainTally): AsyncGenerator<ExplainOutcome> {
+  for await (const { outcomes } of artefacts.readRecords<LogRecord>(path, { optional: true })) {
+    for (const outcome of outcomes) {
+      tally.add(outcome);
+      yield outcome;
+    }
+  }
+}
+
+async function* chunksOf(source: AsyncIterable<FeatureAnalysis>, size: number, total: number): AsyncGenerator<{ chunk: number; features: FeatureAnalysis[] }> {
+  let chunk = 0;
+  let taken = 0;
+  let features: FeatureAnalysis[] = [];
+  for await (const feature of source) {
+    if (taken === total) break;
+    taken++;
+    features.push(feature);
+    if (features.length < size) continue;
+    yield { chunk: chunk++, features };
+    features = [];
+  }
+  if (features.length > 0) yield { chunk, features };
+}
+
+function checkOptions({ features, minFragments, chunk }: ExplainOptions): void {
+  if (features !== 'all' && !(Number.isInteger(features) && features >= 1)) {
+    throw new CallerError('BAD_INPUT', `features: expected a whole number from 1, or all; found ${features}`);
+  }
+  if (!(Number.isInteger(minFragments) && minFragments >= 1 && minFragments <= PAPER_MIN_FRAGMENTS)) {
+    throw new CallerError('BAD_INPUT', `minFragments: expected a whole number from 1 to ${PAPER_MIN_FRAGMENTS} (the analysis keeps no more); found ${minFragments}`);
+  }
+  if (!(Number.isInteger(chunk) && chunk >= 1)) throw new CallerError('BAD_INPUT', `chunk: expected a whole number from 1; found ${chunk}`);
+}
+
+function finishNote(summary: ExplainSummary): string {
+  const parts = [`${summary.explained} of ${summary.features} explained`];
+  const score = summary.scores['simulation-top-random']?.ofScored;
+  if (score !== undefined && score.mean !== null) {
+    const spread = score.halfWidth === null ? '' : ` ± ${score.halfWidth.toFixed(3)}`;
+    parts.push(`top-and-random correlation ${score.mean.toFixed(3)}${spread} over the ${score.n} features scored`);
+  }
+  return parts.join(', ');
+}
