@@ -66,7 +66,7 @@ export const CODE_PATTERNS: Readonly<Record<string, readonly string[]>> = {
   'loglevel': ['lib/*.js'],
   'long': ['*.d.ts'],
   'lru-cache': ['dist/esm/index.d.ts'],
-  'mysql2': ['lib/**.js', 'typings/**.d.ts'],
+  'mysql2': ['lib/commands/*.js', 'lib/base/*.js', 'lib/packets/*.js'],
   'negotiator': ['lib/*.js', 'index.js'],
   'object-inspect': ['index.js'],
   'onnxruntime-common': ['lib/**.ts'],

@@ -20,7 +20,7 @@ const TOO_LONG_LINE = /[^\n]{801}/;
 const MOST_NON_ASCII = 0.02;
 
 const UNWANTED =
-  /(^|\/)(node_modules|tests?|__tests__|benchmarks?|examples?|fixtures|vendor|generated|locales)\/|\.(test|spec|bench|min|umd|generated)\.|protobuf|_virtual|ts\d\.\d\//;
+  /(^|\/)(node_modules|tests?|__tests__|benchmarks?|examples?|fixtures|vendor|generated|locales)\/|\.(test|spec|bench|min|umd|generated)\.|protobuf|_virtual|^(lodash|core)\.js$|ts\d\.\d\//;
 const UNWANTED_PROSE = /^(licen[cs]e|code_of_conduct|readme[-_])/i;
 const GENERATED_MARK = /@generated|auto-?generated|automatically generated|do not edit|sourceMappingURL=data:/i;
 
@@ -41,8 +41,9 @@ export async function installedText(options: { nodeModules: string; seed: number
   for (const name of packages) {
     const folder = join(options.nodeModules, ...name.split('/'));
     const version = await versionOf(folder, name);
-    const wanted = (CODE_PATTERNS[name] ?? []).map(patternToRegExp);
-    const files = await filesUnder(folder);
+    const patterns = CODE_PATTERNS[name] ?? [];
+    const wanted = patterns.map(patternToRegExp);
+    const files = await filesUnder(folder, patterns.map(folderOf));
     for (const file of files) {
       const isProse = prose.has(name) && /^[^/]+\.(md|markdown)$/i.test(file) && !UNWANTED_PROSE.test(file);
       const isListed = wanted.some((pattern) => pattern.test(file)) && !UNWANTED.test(file);
@@ -74,14 +75,22 @@ async function versionOf(folder: string, name: string): Promise<string> {
   throw new CallerError('NOT_FOUND', `expected a version in ${join(folder, 'package.json')}; run \`npm ci\` again`);
 }
 
-/** Paths inside the folder, `/`-separated, sorted; nested node_modules are left out. */
-async function filesUnder(folder: string): Promise<string[]> {
+/** The part of a pattern before its first `*`, up to the last `/`: '' for the package's own folder. */
+function folderOf(pattern: string): string {
+  const fixed = pattern.split('*')[0]!;
+  return fixed.slice(0, fixed.lastIndexOf('/') + 1);
+}
+
+/** Paths of files in the package's own folder and in those subfolders, `/`-separated, sorted; no nested node_modules. */
+async function filesUnder(folder: string, subfolders: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   const walk = async (prefix: string): Promise<void> => {
     for (const entry of await readdir(join(folder, prefix), { withFileTypes: true })) {
       const path = prefix === '' ? entry.name : `${prefix}/${entry.name}`;
       if (entry.isDirectory()) {
-        if (entry.name !== 'node_modules') await walk(path);
+        const inside = `${path}/`;
+        const wanted = subfolders.some((subfolder) => subfolder.startsWith(inside) || inside.startsWith(subfolder));
+        if (wanted && entry.name !== 'node_modules') await walk(path);
       } else if (entry.isFile()) found.push(path);
     }
   };
