@@ -15,7 +15,7 @@ export interface InstalledDocument {
 const SHORTEST = 200;
 const LONGEST = 1_500_000;
 /** A source line longer than this means minified or generated. Markdown may have such lines: a paragraph is one line. */
-const TOO_LONG_LINE = /[^\n]{801}/;
+const LONGEST_CODE_LINE = 800;
 /** Texts in other scripts would need many byte-tokens that a 4096-word vocabulary cannot learn. */
 const MOST_NON_ASCII = 0.02;
 
@@ -116,9 +116,20 @@ function escape(literal: string): string {
   return literal.replace(/[.+?^${}()|[\]\\]/g, '\\$&');
 }
 
+function longestLine(text: string): number {
+  let longest = 0;
+  for (let from = 0; from <= text.length; ) {
+    const newline = text.indexOf('\n', from);
+    const end = newline < 0 ? text.length : newline;
+    longest = Math.max(longest, end - from);
+    from = end + 1;
+  }
+  return longest;
+}
+
 function isReadable(text: string, isMarkdown: boolean): boolean {
   if (text.length < SHORTEST || text.length > LONGEST) return false;
-  if (!isMarkdown && (GENERATED_MARK.test(text.slice(0, 2000)) || TOO_LONG_LINE.test(text))) return false;
+  if (!isMarkdown && (GENERATED_MARK.test(text.slice(0, 2000)) || longestLine(text) > LONGEST_CODE_LINE)) return false;
   let nonAscii = 0;
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) nonAscii++;
   return nonAscii <= MOST_NON_ASCII * text.length;
