@@ -21,6 +21,15 @@ export interface StepStats {
 /** Named float tensors of the trainer: parameters, Adam moments, step counter. Restoring them continues to the bit on CPU. */
 export type TrainerState = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 
+/** Sums over vectors, from which src/dictionary/quality.ts computes a dictionary's quality. */
+export interface EvaluationSums {
+  readonly vectors: number;
+  /** Σ‖x − x̂‖², in the space trained in. */
+  readonly squaredError: number;
+  /** Vectors on which each feature is active [F]. */
+  readonly firings: Float64Array;
+}
+
 export interface Trainer {
   readonly spec: TrainerSpec;
   /**
@@ -29,6 +38,8 @@ export interface Trainer {
    */
   steps(vectors: Float32Array): Promise<StepStats[]>;
   state(): Promise<TrainerState>;
+  /** Reads `vectors` [n, D] with the dictionary as it is now, changing nothing. The buffer is handed over. */
+  evaluate(vectors: Float32Array): Promise<EvaluationSums>;
   close(): Promise<void>;
 }
 

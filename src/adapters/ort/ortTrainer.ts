@@ -1,0 +1,135 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { evaluationGraph } from '../../dictionary/evaluationGraph.ts';
+import { trainableArchitecture } from '../../dictionary/registry.ts';
+import { invariant } from '../../domain/errors.ts';
+import type { EvaluationSums, StepStats, TrainerSpec, TrainerState } from '../../ports/TrainingEngine.ts';
+
+type Tensors = Record<string, Tensor>;
+
+/** Vectors read per run of the evaluation graph. */
+const EVALUATION_ROWS = 1024;
+
+/**
+ * One dictionary in training on onnxruntime's CPU provider. Blocks its thread while it works: lives in trainerWorker.ts.
+ *
+ * State tensors exist twice: a step reads one set and writes the other in place (outputs are preallocated), then they
+ * swap. So a step copies nothing.
+ */
+export class OrtTrainer {
+  readonly #spec: TrainerSpec;
+  readonly #session: InferenceSession;
+  readonly #options: InferenceSession.SessionOptions;
+  readonly #stateNames: readonly string[];
+  #current: Tensors;
+  #next: Tensors;
+  #step: number;
+  #evaluation: InferenceSession | undefined;
+
+  private constructor(spec: TrainerSpec, session: InferenceSession, options: InferenceSession.SessionOptions, stateNames: readonly string[], state: TrainerState) {
+    this.#spec = spec;
+    this.#session = session;
+    this.#options = options;
+    this.#stateNames = stateNames;
+    this.#current = {};
+    this.#next = {};
+    for (const name of stateNames) {
+      const tensor = state.get(name);
+      invariant(tensor !== undefined, `trainer state has no tensor ${name}`);
+      this.#current[name] = new Tensor('float32', tensor.data.slice(), tensor.shape);
+      this.#next[`next.${name}`] = new Tensor('float32', new Float32Array(tensor.data.length), tensor.shape);
+    }
+    this.#step = state.get('step')?.data[0] ?? 0;
+  }
+
+  /** @param threads threads of one matrix product. */
+  static async open(spec: TrainerSpec, threads: number, resume: TrainerState | null): Promise<OrtTrainer> {
+    const architecture = trainableArchitecture(spec.architecture);
+    const { bytes, stateNames } = architecture.stepGraph(spec);
+    const options: InferenceSession.SessionOptions = {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      // Moments of dead features decay into denormal numbers, on which a core is many times slower.
+      extra: { session: { set_denormal_as_zero: '1', intra_op: { allow_spinning: '0' } } },
+    };
+    const session = await InferenceSession.create(bytes, options);
+    return new OrtTrainer(spec, session, options, stateNames, resume ?? architecture.initialState(spec, spec.seed));
+  }
+
+  /** See Trainer.steps. */
+  async steps(vectors: Float32Array): Promise<StepStats[]> {
+    const { batchSize: B, dIn: D } = this.#spec;
+    const size = B * D;
+    invariant(vectors.length % size === 0, `${vectors.length} numbers are no whole batches of ${B} vectors of ${D}`);
+    const architecture = trainableArchitecture(this.#spec.architecture);
+    const stats: StepStats[] = [];
+    for (let start = 0; start < vectors.length; start += size) {
+      const feeds: Tensors = { ...this.#current, x: new Tensor('float32', vectors.subarray(start, start + size), [B, D]) };
+      for (const [name, value] of Object.entries(architecture.scalars(this.#spec, this.#step + 1))) {
+        feeds[name] = new Tensor('float32', Float32Array.of(value), [1]);
+      }
+      const out = await this.#session.run(feeds, { ...this.#next, loss: null, mse: null, l0: null });
+      stats.push({ loss: scalar(out['loss']), mse: scalar(out['mse']), l0: scalar(out['l0']) });
+      this.#swap();
+    }
+    return stats;
+  }
+
+  /** The written set becomes the current one; names carry `next.` on the written side only. */
+  #swap(): void {
+    const current: Tensors = {};
+    const next: Tensors = {};
+    for (const name of this.#stateNames) {
+      current[name] = this.#next[`next.${name}`]!;
+      next[`next.${name}`] = this.#current[name]!;
+    }
+    this.#current = current;
+    this.#next = next;
+    this.#step++;
+  }
+
+  /** A copy of the state. */
+  state(): TrainerState {
+    const state = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+    for (const name of this.#stateNames) {
+      const tensor = this.#current[name]!;
+      state.set(name, { shape: tensor.dims, data: (tensor.data as Float32Array).slice() });
+    }
+    state.set('step', { shape: [1], data: Float32Array.of(this.#step) });
+    return state;
+  }
+
+  /** See Trainer.evaluate. */
+  async evaluate(vectors: Float32Array): Promise<EvaluationSums> {
+    const { dIn: D, nFeatures: F } = this.#spec;
+    this.#evaluation ??= await InferenceSession.create(evaluationGraph(D, F), this.#options);
+    const weights = trainableArchitecture(this.#spec.architecture).parameters(this.state());
+    const fixed: Tensors = {
+      encoder: new Tensor('float32', weights.encoder, [F, D]),
+      encoderBias: new Tensor('float32', weights.encoderBias, [F]),
+      decoder: new Tensor('float32', weights.decoder, [F, D]),
+      decoderBias: new Tensor('float32', weights.decoderBias, [D]),
+    };
+    const firings = new Float64Array(F);
+    let squaredError = 0;
+    for (let start = 0; start < vectors.length; start += EVALUATION_ROWS * D) {
+      const x = vectors.subarray(start, start + EVALUATION_ROWS * D);
+      const out = await this.#evaluation.run({ ...fixed, x: new Tensor('float32', x, [x.length / D, D]) });
+      for (const error of out['squaredError']!.data as Float32Array) squaredError += error;
+      const fired = out['firings']!.data as Float32Array;
+      for (let j = 0; j < F; j++) firings[j]! += fired[j]!;
+    }
+    return { vectors: vectors.length / D, squaredError, firings };
+  }
+
+  async close(): Promise<void> {
+    await this.#session.release();
+    await this.#evaluation?.release();
+  }
+}
+
+function scalar(tensor: Tensor | undefined): number {
+  return (tensor!.data as Float32Array)[0]!;
+}

@@ -1,0 +1,106 @@
+import { Worker } from 'node:worker_threads';
+import { trainableArchitecture } from '../../dictionary/registry.ts';
+import { invariant, OutsideError } from '../../domain/errors.ts';
+import type { Trainer, TrainerSpec, TrainerState, TrainingEngine } from '../../ports/TrainingEngine.ts';
+import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
+
+export interface TrainingEngineOptions {
+  /** Worker threads; trainers are spread over them in turn. */
+  readonly workers: number;
+  /** Threads of one matrix product. 1 with as many workers as cores is fastest for several dictionaries at once. */
+  readonly threadsPerWorker: number;
+}
+
+/**
+ * Trains on onnxruntime in worker threads; the caller's event loop is never blocked. A trainer stays on one worker and
+ * sees its calls in order, so how many workers there are changes no result.
+ */
+export function openTrainingEngine({ workers: workerCount, threadsPerWorker }: TrainingEngineOptions): TrainingEngine {
+  invariant(workerCount >= 1 && threadsPerWorker >= 1, 'at least one worker with one thread');
+  const workers: TrainerThread[] = [];
+  let nextTrainer = 0;
+  let closed = false;
+  return {
+    name: 'onnxruntime',
+    concurrency: workerCount,
+    async create(spec: TrainerSpec, resume?: TrainerState): Promise<Trainer> {
+      invariant(!closed, 'create on a closed training engine');
+      trainableArchitecture(spec.architecture); // refuse here, where the caller can see why
+      const trainer = nextTrainer++;
+      const thread = (workers[trainer % workerCount] ??= new TrainerThread(threadsPerWorker));
+      await thread.call({ kind: 'create', trainer, spec, resume: resume ?? null });
+      return {
+        spec,
+        steps: (vectors) => thread.call({ kind: 'steps', trainer, vectors }, [owned(vectors)]),
+        evaluate: (vectors) => thread.call({ kind: 'evaluate', trainer, vectors }, [owned(vectors)]),
+        state: () => thread.call({ kind: 'state', trainer }),
+        close: async () => void (await thread.call({ kind: 'close', trainer })),
+      };
+    },
+    async close(): Promise<void> {
+      closed = true;
+      await Promise.all(workers.map((thread) => thread.stop()));
+    },
+  };
+}
+
+/** Only a whole buffer can be handed over. */
+function owned(vectors: Float32Array): ArrayBuffer {
+  invariant(vectors.buffer instanceof ArrayBuffer && vectors.byteLength === vectors.buffer.byteLength, 'vectors fill their buffer');
+  return vectors.buffer;
+}
+
+interface Waiting {
+  readonly resolve: (answer: TrainerAnswers[TrainerCall['kind']]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A worker thread and the calls it has not answered. */
+class TrainerThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 0;
+  #failure: Error | undefined;
+
+  constructor(threads: number) {
+    this.#worker = new Worker(new URL('./trainerWorker.ts', import.meta.url), { workerData: { threads }, name: 'trainer' });
+    this.#worker.unref();
+    this.#worker.on('message', (reply: TrainerReply) => this.#settle(reply));
+    this.#worker.on('error', (cause) => this.#fail(new OutsideError('onnxruntime', `training worker failed: ${String(cause)}`, { cause })));
+    this.#worker.on('exit', (code) => this.#fail(new OutsideError('onnxruntime', `training worker stopped with code ${code}`)));
+  }
+
+  call<K extends TrainerCall['kind']>(call: Extract<TrainerCall, { kind: K }>, transfer: ArrayBuffer[] = []): Promise<TrainerAnswers[K]> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure);
+        return;
+      }
+      const id = this.#nextId++;
+      // A reply answers the call of its id, so its type is that call's.
+      this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
+      if (this.#waiting.size === 1) this.#worker.ref(); // unanswered calls keep the process alive, an idle worker does not
+      this.#worker.postMessage({ id, call } satisfies TrainerRequest, transfer);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#failure ??= new OutsideError('onnxruntime', 'the training engine was closed');
+    await this.#worker.terminate();
+  }
+
+  #settle(reply: TrainerReply): void {
+    const waiting = this.#waiting.get(reply.id);
+    invariant(waiting !== undefined, `reply ${reply.id} answers no call`);
+    this.#waiting.delete(reply.id);
+    if (this.#waiting.size === 0) this.#worker.unref();
+    if ('error' in reply) waiting.reject(new OutsideError('onnxruntime', reply.error));
+    else waiting.resolve(reply.answer);
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,47 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { invariant, messageOf } from '../../domain/errors.ts';
+import { OrtTrainer } from './ortTrainer.ts';
+import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
+
+/** Thread that holds some of the engine's trainers and does their calls one after another. */
+
+const { threads } = workerData as { threads: number };
+const trainers = new Map<number, OrtTrainer>();
+invariant(parentPort !== null, 'trainerWorker.ts runs as a worker thread');
+const port = parentPort;
+
+async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['kind']]> {
+  if (call.kind === 'create') {
+    trainers.set(call.trainer, await OrtTrainer.open(call.spec, threads, call.resume));
+    return null;
+  }
+  const trainer = trainers.get(call.trainer);
+  invariant(trainer !== undefined, `no trainer ${call.trainer}`);
+  switch (call.kind) {
+    case 'steps':
+      return await trainer.steps(call.vectors);
+    case 'evaluate':
+      return await trainer.evaluate(call.vectors);
+    case 'state':
+      return trainer.state();
+    case 'close':
+      trainers.delete(call.trainer);
+      await trainer.close();
+      return null;
+  }
+}
+
+async function reply({ id, call }: TrainerRequest): Promise<void> {
+  let message: TrainerReply;
+  try {
+    message = { id, answer: await answer(call) };
+  } catch (error) {
+    message = { id, error: messageOf(error) };
+  }
+  port.postMessage(message);
+}
+
+let last: Promise<void> = Promise.resolve();
+port.on('message', (request: TrainerRequest) => {
+  last = last.then(() => reply(request));
+});

@@ -1,0 +1,16 @@
+import type { DictionaryArchitecture } from '../domain/dictionary.ts';
+import { CallerError } from '../domain/errors.ts';
+import type { TrainableArchitecture } from './architecture.ts';
+import { tied } from './tied.ts';
+
+/** Every architecture that can be trained: a new one is a file and a line here. */
+const TRAINABLE: readonly TrainableArchitecture[] = [tied];
+
+/** Throws UNSUPPORTED when the architecture cannot be trained. */
+export function trainableArchitecture(name: DictionaryArchitecture): TrainableArchitecture {
+  const found = TRAINABLE.find((architecture) => architecture.name === name);
+  if (found === undefined) {
+    throw new CallerError('UNSUPPORTED', `architecture "${name}" cannot be trained; expected one of ${TRAINABLE.map((known) => known.name).join(', ')}`);
+  }
+  return found;
+}
