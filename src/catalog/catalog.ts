@@ -1,0 +1,58 @@
+import type { PatchInput, PatchRun } from '../domain/patch.ts';
+import type { CatalogReader } from '../ports/CatalogReader.ts';
+import type { FeatureSearch } from '../ports/FeatureSearch.ts';
+import type { LiveModels } from '../ports/LiveModels.ts';
+import { liveActivations, type ActivationsArgs, type TextActivations } from './activations.ts';
+import { selectDictionaries, type DictionarySelection } from './dictionaries.ts';
+import { featurePage, type FeatureConditions, type FeaturePageArgs, type FeatureView } from './features.ts';
+import { Gate } from './gate.ts';
+import { checkCount, checkText, LIMITS } from './limits.ts';
+import type { Page } from './page.ts';
+import { searchFeatures, type SearchArgs, type SearchResultPage } from './search.ts';
+
+/** Runs a causal intervention and stores it; see patch.ts. */
+export interface Patches {
+  patch(input: PatchInput): Promise<PatchRun>;
+}
+
+export interface CatalogParts {
+  readonly reader: CatalogReader;
+  readonly search: FeatureSearch;
+  readonly live: LiveModels;
+  readonly patches: Patches;
+  /** Version of the program. */
+  readonly version: string;
+}
+
+/** What the API can do. Limits and access are decided here, below GraphQL, so that every way in meets the same rules. */
+export interface Catalog {
+  readonly version: string;
+  /** Batched reads, for loaders. */
+  readonly reader: CatalogReader;
+  features(selection: DictionarySelection, conditions: FeatureConditions, args: FeaturePageArgs): Promise<Page<FeatureView>>;
+  search(args: SearchArgs): Promise<SearchResultPage>;
+  activations(args: ActivationsArgs): Promise<TextActivations>;
+  patch(input: PatchInput): Promise<PatchRun>;
+}
+
+export function createCatalog({ reader, search, live, patches, version }: CatalogParts): Catalog {
+  const gate = new Gate(LIMITS.liveRunning, LIMITS.liveWaiting);
+  return {
+    version,
+    reader,
+    features: async (selection, conditions, args) =>
+      featurePage(reader, await selectDictionaries(reader, selection), conditions, args),
+    search: (args) => searchFeatures(reader, search, args),
+    activations: (args) => gate.run(() => liveActivations(reader, live, args)),
+    async patch(input) {
+      checkText('base', input.base, LIMITS.textCharacters);
+      if (input.target !== null) checkText('target', input.target, LIMITS.textCharacters);
+      checkCount('features.length', input.features.length, 1, LIMITS.patchFeatures);
+      checkCount('topTokens', input.topTokens, 1, LIMITS.topK);
+      for (const positions of [input.readPositions, ...input.features.map((feature) => feature.positions)]) {
+        if (positions !== null) checkCount('positions.length', positions.length, 1, LIMITS.readPositions);
+      }
+      return await gate.run(() => patches.patch(input));
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import type { CatalogReader, DictionaryRow } from '../ports/CatalogReader.ts';
+import type { FeatureSearch, SearchHit, SearchPage } from '../ports/FeatureSearch.ts';
+import { decodeCursor, encodeCursor, scopeHash } from './cursor.ts';
+import { selectDictionaries, type DictionarySelection } from './dictionaries.ts';
+import { viewsOf, type FeatureView } from './features.ts';
+import { checkFirst, checkText, LIMITS } from './limits.ts';
+import type { Page, PageArgs, PageEdge } from './page.ts';
+
+export interface SearchArgs extends PageArgs {
+  readonly query: string;
+  readonly selection: DictionarySelection;
+  readonly minScore?: number | null;
+}
+
+export interface SearchEdge extends PageEdge<FeatureView> {
+  readonly relevance: number;
+  readonly highlight: string;
+  readonly explainer: string;
+}
+
+export interface SearchResultPage extends Page<FeatureView, SearchEdge> {
+  readonly matched: SearchPage['matched'];
+}
+
+/** Features whose explanations match, best first. Statements: the dictionaries, the search itself, the features found. */
+export async function searchFeatures(reader: CatalogReader, search: FeatureSearch, args: SearchArgs): Promise<SearchResultPage> {
+  const first = checkFirst(args.first);
+  const query = checkText('query', args.query.trim(), LIMITS.queryCharacters);
+  const minScore = args.minScore ?? null;
+  const scope = `search ${scopeHash(query, args.selection, minScore)}`;
+  const after = args.after ?? null;
+  const decoded = after === null ? null : decodeCursor(scope, ['number', 'index', 'index', 'string'], after);
+  const hasPrevious = after !== null;
+  const dictionaries = await selectDictionaries(reader, args.selection);
+  if (dictionaries.length === 0) return { edges: [], hasNext: false, hasPrevious, matched: 'words' };
+  const page = await search.search({
+    query,
+    dictionaryIds: narrows(args.selection) ? dictionaries.map((dictionary) => dictionary.id) : null,
+    minScore,
+    first,
+    after:
+      decoded === null
+        ? null
+        : {
+            relevance: decoded[0] as number,
+            dictionaryId: decoded[1] as number,
+            index: decoded[2] as number,
+            explainer: decoded[3] as string,
+          },
+  });
+  return { edges: await edgesOf(reader, dictionaries, page.hits, scope), hasNext: page.hasNext, hasPrevious, matched: page.matched };
+}
+
+function narrows(selection: DictionarySelection): boolean {
+  return Object.values(selection).some((value) => value !== undefined && value !== null);
+}
+
+async function edgesOf(
+  reader: CatalogReader,
+  dictionaries: readonly DictionaryRow[],
+  hits: readonly SearchHit[],
+  scope: string,
+): Promise<SearchEdge[]> {
+  if (hits.length === 0) return [];
+  const byId = new Map(dictionaries.map((dictionary) => [dictionary.id, dictionary]));
+  const views = await viewsOf(
+    reader,
+    hits,
+    hits.map((hit) => byId.get(hit.dictionaryId) ?? null),
+  );
+  return hits.flatMap((hit, i) => {
+    const node = views[i] ?? null;
+    // A dictionary replaced between the two reads leaves hits without features: they are gone, not failures.
+    if (node === null) return [];
+    const cursor = encodeCursor(scope, [hit.relevance, hit.dictionaryId, hit.index, hit.explainer]);
+    return [{ node, cursor, relevance: hit.relevance, highlight: hit.highlight, explainer: hit.explainer }];
+  });
+}

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import { unwrapResolverError } from '@apollo/server/errors';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import type { Logger } from 'pino';
+import { CallerError, OutsideError, type CallerErrorCode } from '../domain/errors.ts';
+
+/** Codes of UserErrorCode in the contract, and what finer codes of the domain are shown as. */
+const USER_ERROR_CODES: Readonly<Partial<Record<CallerErrorCode, string>>> = {
+  BAD_INPUT: 'BAD_INPUT',
+  NOT_FOUND: 'NOT_FOUND',
+  UNSUPPORTED: 'UNSUPPORTED',
+  TEXT_TOO_LONG: 'TEXT_TOO_LONG',
+  LIMIT_EXCEEDED: 'LIMIT_EXCEEDED',
+  MODEL_UNAVAILABLE: 'MODEL_UNAVAILABLE',
+  DEVICE_UNAVAILABLE: 'MODEL_UNAVAILABLE',
+  BUSY: 'BUSY',
+};
+
+/** A mutation's user error; null when the failure is not the caller's. */
+export function userErrorOf(error: unknown): { code: string; field: readonly string[] | null; message: string } | null {
+  if (!(error instanceof CallerError)) return null;
+  const code = USER_ERROR_CODES[error.code];
+  return code === undefined ? null : { code, field: error.field ?? null, message: error.message };
+}
+
+/**
+ * What callers see of a failure: their own mistakes as they are, with a code; everything else masked, with an id under which
+ * the log holds the whole.
+ */
+export function errorFormatter(log: Logger): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
+  return (formatted, error) => {
+    const cause = unwrapResolverError(error);
+    if (cause instanceof CallerError) {
+      return { ...formatted, extensions: { code: cause.code, ...(cause.field === undefined ? {} : { field: cause.field }) } };
+    }
+    // Syntax, validation, limits: raised before any resolver ran, and safe to show.
+    if (cause instanceof GraphQLError && formatted.extensions?.['code'] !== 'INTERNAL_SERVER_ERROR') return formatted;
+    const id = randomUUID();
+    log.error({ id, err: cause, path: formatted.path }, 'a request failed');
+    const outside = cause instanceof OutsideError;
+    return {
+      message: outside
+        ? `something this server needs is not answering; try again later (id ${id})`
+        : `something failed on this server; its log has more under id ${id}`,
+      ...(formatted.path === undefined ? {} : { path: formatted.path }),
+      ...(formatted.locations === undefined ? {} : { locations: formatted.locations }),
+      extensions: { code: outside ? 'SERVICE_UNAVAILABLE' : 'INTERNAL_SERVER_ERROR', id },
+    };
+  };
+}

@@ -1,0 +1,79 @@
+/** Operations the IDE opens with; they run as they are once the addresses are those of a dictionary in the catalog. */
+export interface ExampleAddress {
+  readonly model: string;
+  readonly dictionary: string;
+  readonly index: number;
+}
+
+/** Shown while the catalog is empty. */
+export const PLACEHOLDER: ExampleAddress = { model: 'pythia-70m', dictionary: '2-tied-r2', index: 0 };
+
+export function exampleOperations({ model, dictionary, index }: ExampleAddress): { title: string; query: string }[] {
+  const address = `${model}/${dictionary}/${index}`;
+  return [
+    {
+      title: 'What is here',
+      query: `# The models of this catalog and their dictionaries. Run it with Ctrl-Enter.
+query Overview {
+  models {
+    nodes {
+      name layers dModel
+      dictionaries {
+        nodes { name hookPoint nFeatures quality { fvu l0 } }
+      }
+    }
+  }
+}`,
+    },
+    {
+      title: 'One feature',
+      query: `query OneFeature {
+  feature(address: "${address}") {
+    density maxActivation
+    bestExplanation { description explainer scores { scorer value interval { low high } } }
+    exemplars(first: 3) { maxActivation texts activations }
+    topLogits(first: 5) { text value }
+    neighbours(first: 3) { cosine feature { address } }
+    incomingEdges(first: 5) { edges { effect standardError node { address } } }
+  }
+}`,
+    },
+    {
+      title: 'Search',
+      query: `query Search {
+  searchFeatures(query: "name", first: 10) {
+    matched
+    edges { relevance highlight node { address bestScore } }
+  }
+}`,
+    },
+    {
+      title: 'Read a text',
+      query: `query ReadText {
+  activations(model: "${model}", text: "Mary gave the book to John.", topK: 3) {
+    tokens
+    dictionaries {
+      dictionary { name }
+      strongest { activation position feature { address bestExplanation { description } } }
+    }
+  }
+}`,
+    },
+    {
+      title: 'Patch',
+      query: `mutation Patch {
+  patch(input: {
+    model: "${model}"
+    base: "Mary gave the book to John."
+    features: [{ feature: "${address}", operation: ABLATE }]
+  }) {
+    patchRun {
+      id editMagnitude
+      positions { token klFromBase changes { token baseLogProb patchedLogProb } }
+    }
+    userErrors { code field message }
+  }
+}`,
+    },
+  ];
+}

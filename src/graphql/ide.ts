@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { Router, type NextFunction, type Request, type Response } from 'express';
+import type { Catalog } from '../catalog/catalog.ts';
+import { exampleOperations, PLACEHOLDER, type ExampleAddress } from './examples.ts';
+
+/**
+ * Everything of the page comes from this server: scripts and styles as files of this origin, workers made from them, fonts and
+ * images inside the style sheet. The policy holds the browser to that.
+ */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "worker-src 'self' blob:",
+  "style-src 'self' 'unsafe-inline'",
+  "font-src 'self' data:",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+interface Asset {
+  readonly type: string;
+  readonly etag: string;
+  readonly plain: Buffer;
+  readonly gzipped: Buffer;
+}
+
+const WORKERS = { editorWorkerService: 'editor', json: 'json', graphql: 'graphql' } as const;
+
+/** GET /, and GET /graphql from a browser: a page about the server with GraphiQL in it. GET /ide/*: its files. */
+export function idePages(catalog: Catalog): Router {
+  const router = Router();
+  router.get('/', (request, response) => sendPage(catalog, request, response));
+  router.get('/graphql', (request, response, next) => {
+    // A browser opening the address; operations by GET carry a query.
+    if (request.query['query'] === undefined && request.accepts(['application/json', 'text/html']) === 'text/html') {
+      return sendPage(catalog, request, response);
+    }
+    return next();
+  });
+  router.get('/ide/:file', (request, response, next) =>
+    assets().then((files) => sendAsset(files.get(request.params.file), request, response, next)),
+  );
+  return router;
+}
+
+function sendAsset(asset: Asset | undefined, request: Request, response: Response, next: NextFunction): void {
+  if (asset === undefined) return next();
+  response.set({ 'Content-Type': asset.type, ETag: asset.etag, 'Cache-Control': 'public, max-age=3600', Vary: 'Accept-Encoding' });
+  if (request.fresh) response.status(304).end();
+  else if (request.acceptsEncodings('gzip') === 'gzip') response.set('Content-Encoding', 'gzip').send(asset.gzipped);
+  else response.send(asset.plain);
+}
+
+let loading: Promise<ReadonlyMap<string, Asset>> | undefined;
+
+/** The IDE's files, read and compressed when first asked for: 9 MB that a server without browsers never loads. */
+function assets(): Promise<ReadonlyMap<string, Asset>> {
+  loading ??= loadAssets();
+  return loading;
+}
+
+async function loadAssets(): Promise<ReadonlyMap<string, Asset>> {
+  const graphiql: Readonly<Record<'js' | 'css' | 'editorWorkerService' | 'jsonWorker' | 'graphqlWorker', string>> = await import(
+    '@graphql-yoga/render-graphiql/graphiql'
+  );
+  const script = 'text/javascript; charset=utf-8';
+  const files: [string, string, string][] = [
+    ['graphiql.js', script, graphiql.js],
+    ['graphiql.css', 'text/css; charset=utf-8', graphiql.css],
+    ['worker-editor.js', script, graphiql.editorWorkerService],
+    ['worker-json.js', script, graphiql.jsonWorker],
+    ['worker-graphql.js', script, graphiql.graphqlWorker],
+    ['start.js', script, START],
+  ];
+  const entries = files.map(async ([name, type, text]): Promise<[string, Asset]> => {
+    const plain = Buffer.from(text);
+    const etag = `"${createHash('sha256').update(plain).digest('base64url').slice(0, 22)}"`;
+    return [name, { type, etag, plain, gzipped: await promisify(gzip)(plain) }];
+  });
+  return new Map(await Promise.all(entries));
+}
+
+/** Runs in the browser: tells the editor where its workers are and starts GraphiQL with the examples found in the page. */
+const START = `const workers = ${JSON.stringify(WORKERS)};
+self.MonacoEnvironment = {
+  globalAPI: false,
+  getWorkerUrl: (moduleId, label) => new URL('/ide/worker-' + (workers[label] ?? 'editor') + '.js', location.href).href,
+};
+const examples = JSON.parse(document.getElementById('examples').textContent);
+YogaGraphiQL.renderYogaGraphiQL(document.getElementById('root'), {
+  endpoint: '/graphql',
+  title: 'feature-catalog',
+  defaultTabs: examples.map(({ query }) => ({ query })),
+  shouldPersistHeaders: false,
+});
+`;
+
+async function exampleAddress(catalog: Catalog): Promise<ExampleAddress> {
+  const dictionaries = await catalog.reader.dictionaries({});
+  const [dictionary] = dictionaries;
+  if (dictionary === undefined) return PLACEHOLDER;
+  const page = await catalog.reader.featurePage({ dictionaryIds: [dictionary.id] }, 'SCORE_DESC', 1, null);
+  return { model: dictionary.model, dictionary: dictionary.name, index: page.rows[0]?.index ?? 0 };
+}
+
+async function sendPage(catalog: Catalog, _request: Request, response: Response): Promise<void> {
+  const examples = exampleOperations(await exampleAddress(catalog));
+  // "<" is escaped so that no text of the catalog can end the script element.
+  const json = JSON.stringify(examples).replaceAll('<', '\\u003c');
+  response.set({ 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': CONTENT_SECURITY_POLICY, 'Cache-Control': 'no-cache' });
+  response.send(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>feature-catalog</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/ide/graphiql.css">
+<style>
+html, body { margin: 0; height: 100%; font-family: system-ui, sans-serif; }
+body { display: flex; flex-direction: column; }
+header { padding: 0.6rem 1rem; border-bottom: 1px solid #ccc; line-height: 1.5; }
+h1 { font-size: 1.05rem; margin: 0; display: inline; }
+#root { flex: 1; min-height: 0; }
+</style>
+</head>
+<body>
+<header>
+<h1>feature-catalog ${catalog.version}</h1>
+A catalog of a language model's features. Send GraphQL operations to <code>POST /graphql</code>, or try the tabs below:
+${examples.map(({ title }) => title).join(' · ')}. The schema is documented in the panel at the left.
+</header>
+<noscript>The editor below needs JavaScript; the API at /graphql does not.</noscript>
+<main id="root"></main>
+<script type="application/json" id="examples">${json}</script>
+<script src="/ide/graphiql.js"></script>
+<script src="/ide/start.js"></script>
+</body>
+</html>
+`);
+}

@@ -1,0 +1,91 @@
+import DataLoader from 'dataloader';
+import type { ExemplarKind, Exemplar } from '../domain/feature.ts';
+import type { Run } from '../domain/run.ts';
+import { dictionariesByName } from '../catalog/dictionaries.ts';
+import type { EdgeWindow } from '../catalog/edges.ts';
+import { viewsOf, type FeatureView } from '../catalog/features.ts';
+import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, FeatureKey, ModelRow } from '../ports/CatalogReader.ts';
+
+/** One request's reads, each batched over everything the request asks for in the same turn. Makes N+1 impossible to write. */
+export interface Loaders {
+  readonly model: DataLoader<string, ModelRow | null>;
+  readonly dictionaryById: DataLoader<number, DictionaryRow | null>;
+  /** Key: `model/name`. */
+  readonly dictionaryByName: DataLoader<string, DictionaryRow | null>;
+  readonly feature: DataLoader<FeatureKey, FeatureView | null, string>;
+  readonly explanations: DataLoader<FeatureKey, readonly ExplanationRow[], string>;
+  exemplars(kinds: readonly ExemplarKind[], limit: number): DataLoader<FeatureKey, readonly Exemplar[], string>;
+  edges(window: EdgeWindow): DataLoader<FeatureKey, readonly EdgeRow[], string>;
+  /** Texts of token ids of one model, null for unknown ids. */
+  readonly tokens: DataLoader<TokenIds, readonly (string | null)[], string>;
+  readonly run: DataLoader<string, Run | null>;
+}
+
+export interface TokenIds {
+  readonly model: string;
+  readonly ids: readonly number[];
+}
+
+const byFeature = { cacheKeyFn: (key: FeatureKey): string => `${key.dictionaryId}/${key.index}` };
+
+export function createLoaders(reader: CatalogReader): Loaders {
+  const dictionaryById = new DataLoader((ids: readonly number[]) => reader.dictionariesById(ids));
+  const exemplars = new Map<string, DataLoader<FeatureKey, readonly Exemplar[], string>>();
+  const edges = new Map<string, DataLoader<FeatureKey, readonly EdgeRow[], string>>();
+  return {
+    model: new DataLoader(async (names: readonly string[]) => {
+      const found = new Map((await reader.models()).map((row) => [row.name, row]));
+      return names.map((name) => found.get(name) ?? null);
+    }),
+    dictionaryById,
+    dictionaryByName: new DataLoader((names: readonly string[]) =>
+      dictionariesByName(
+        reader,
+        names.map((text) => {
+          const slash = text.indexOf('/');
+          return { model: text.slice(0, slash), name: text.slice(slash + 1) };
+        }),
+      ),
+    ),
+    feature: new DataLoader(async (keys: readonly FeatureKey[]) => {
+      const dictionaries = await Promise.all(keys.map((key) => dictionaryById.load(key.dictionaryId)));
+      return viewsOf(reader, keys, dictionaries);
+    }, byFeature),
+    explanations: new DataLoader((keys: readonly FeatureKey[]) => reader.explanations(keys), byFeature),
+    exemplars(kinds, limit) {
+      const sorted = [...new Set(kinds)].sort();
+      return member(exemplars, `${sorted.join()} ${limit}`, () => new DataLoader((keys) => reader.exemplars(keys, sorted, limit), byFeature));
+    },
+    edges({ direction, limit }) {
+      return member(edges, `${direction} ${limit}`, () => new DataLoader((keys) => reader.edges(keys, direction, limit), byFeature));
+    },
+    tokens: new DataLoader((keys: readonly TokenIds[]) => tokenTexts(reader, keys), {
+      cacheKeyFn: (key) => `${key.model} ${key.ids.join()}`,
+    }),
+    run: new DataLoader((keys: readonly string[]) => reader.runs(keys)),
+  };
+}
+
+/** The loader of these arguments: keys asked with other arguments are other rows, so they never share a batch. */
+function member<T>(family: Map<string, T>, args: string, make: () => T): T {
+  const found = family.get(args) ?? make();
+  family.set(args, found);
+  return found;
+}
+
+async function tokenTexts(reader: CatalogReader, keys: readonly TokenIds[]): Promise<(string | null)[][]> {
+  const wanted = new Map<string, Set<number>>();
+  for (const { model, ids } of keys) {
+    const set = member(wanted, model, () => new Set<number>());
+    for (const id of ids) set.add(id);
+  }
+  const texts = new Map<string, Map<number, string | null>>();
+  await Promise.all(
+    Array.from(wanted, async ([model, set]) => {
+      const ids = [...set];
+      const found = ids.length === 0 ? [] : await reader.tokens(model, ids);
+      texts.set(model, new Map(ids.map((id, i) => [id, found[i] ?? null])));
+    }),
+  );
+  return keys.map(({ model, ids }) => ids.map((id) => texts.get(model)?.get(id) ?? null));
+}

@@ -1,0 +1,52 @@
+import type { ApolloServerPlugin } from '@apollo/server';
+import type { Logger } from 'pino';
+import type { Context } from './context.ts';
+import { checkOperation, measureOperation, type OperationLimits } from './limits.ts';
+
+/** Measures each operation before it runs, refuses it above the limits, and reports its cost in `extensions.cost`. */
+export function limitsPlugin(limits: OperationLimits): ApolloServerPlugin<Context> {
+  return {
+    async requestDidStart() {
+      let cost: number | undefined;
+      return {
+        async didResolveOperation({ schema, document, operation, request }) {
+          // An operation name that names nothing; executing it gives the error.
+          if (operation === undefined || operation === null) return;
+          const measure = measureOperation(schema, document, operation, request.variables ?? {});
+          checkOperation(measure, limits);
+          cost = measure.cost;
+        },
+        async willSendResponse({ response }) {
+          if (cost === undefined || response.body.kind !== 'single') return;
+          const result = response.body.singleResult;
+          result.extensions = { ...result.extensions, cost: { found: cost, allowed: limits.cost } };
+        },
+      };
+    },
+  };
+}
+
+/** One structured line per operation: what ran, how long, at what cost, with which error codes. Never variables or answers. */
+export function logPlugin(log: Logger): ApolloServerPlugin<Context> {
+  return {
+    async requestDidStart() {
+      const start = performance.now();
+      return {
+        async willSendResponse({ operation, operationName, queryHash, response }) {
+          const result = response.body.kind === 'single' ? response.body.singleResult : undefined;
+          log.info(
+            {
+              operation: operationName ?? null,
+              kind: operation?.operation ?? null,
+              hash: queryHash?.slice(0, 16) ?? null,
+              cost: (result?.extensions?.['cost'] as { found: number } | undefined)?.found ?? null,
+              ms: Math.round((performance.now() - start) * 100) / 100,
+              errors: result?.errors?.map((error) => error.extensions?.['code'] ?? 'UNKNOWN') ?? [],
+            },
+            'operation',
+          );
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import { parseAddress } from '../../domain/address.ts';
+import { CallerError } from '../../domain/errors.ts';
+import type { FeaturePatch, PatchInput, PatchOperation } from '../../domain/patch.ts';
+import type { Resolver } from '../context.ts';
+import { userErrorOf } from '../errors.ts';
+
+export type OperationKind = PatchOperation['kind'];
+
+interface FeaturePatchInput {
+  readonly feature: string;
+  readonly operation: OperationKind;
+  readonly value?: number | null;
+  readonly positions?: readonly number[] | null;
+}
+
+interface PatchArgs {
+  readonly input: {
+    readonly model: string;
+    readonly base: string;
+    readonly target?: string | null;
+    readonly features: readonly FeaturePatchInput[];
+    readonly readPositions?: readonly number[] | null;
+    readonly topTokens: number;
+  };
+}
+
+export const Mutation = {
+  patch: (async (_, { input }, { catalog }) => {
+    try {
+      return { patchRun: await catalog.patch(patchInputOf(input)), userErrors: [] };
+    } catch (error) {
+      const userError = userErrorOf(error);
+      if (userError === null) throw error;
+      return { patchRun: null, userErrors: [userError] };
+    }
+  }) satisfies Resolver<unknown, PatchArgs>,
+};
+
+function patchInputOf(input: PatchArgs['input']): PatchInput {
+  return {
+    model: input.model,
+    base: input.base,
+    target: input.target ?? null,
+    features: input.features.map(featurePatchOf),
+    readPositions: input.readPositions ?? null,
+    topTokens: input.topTokens,
+  };
+}
+
+function featurePatchOf(patch: FeaturePatchInput, i: number): FeaturePatch {
+  const at = (name: string): string[] => ['features', String(i), name];
+  try {
+    const feature = parseAddress(patch.feature);
+    return { feature, operation: operationOf(patch, at('value')), positions: patch.positions ?? null };
+  } catch (error) {
+    if (error instanceof CallerError && error.field === undefined) {
+      throw new CallerError(error.code, error.message, { cause: error, field: at('feature') });
+    }
+    throw error;
+  }
+}
+
+function operationOf({ operation, value }: FeaturePatchInput, field: readonly string[]): PatchOperation {
+  const given = value ?? null;
+  const name = operation.toUpperCase();
+  if (operation === 'scale' || operation === 'set') {
+    if (given === null) throw new CallerError('BAD_INPUT', `${name} needs a value`, { field });
+    return operation === 'scale' ? { kind: 'scale', factor: given } : { kind: 'set', value: given };
+  }
+  if (given !== null) throw new CallerError('BAD_INPUT', `${name} takes no value, found ${given}`, { field });
+  return { kind: operation };
+}

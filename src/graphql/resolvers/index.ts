@@ -1,0 +1,41 @@
+import { CircuitEdge } from './CircuitEdge.ts';
+import { Dictionary } from './Dictionary.ts';
+import { Exemplar } from './Exemplar.ts';
+import { Explanation, Score } from './Explanation.ts';
+import { Feature, FeatureNeighbour } from './Feature.ts';
+import { Model } from './Model.ts';
+import { Mutation } from './Mutation.ts';
+import { PatchedFeature, PatchRun } from './PatchRun.ts';
+import { Query, Server } from './Query.ts';
+import { Run } from './Run.ts';
+import { scalars } from './scalars.ts';
+import { FeatureActivation, TextActivations } from './TextActivations.ts';
+
+/** Inner values of enums whose names in the contract differ from the domain's. */
+const enums = {
+  DictionaryArchitecture: { TIED: 'tied', UNTIED: 'untied', TOPK: 'topk', PCA: 'pca', ICA: 'ica', NEURON: 'neuron', RANDOM: 'random' },
+  ExemplarKind: { TOP: 'top', QUANTILE: 'quantile', RANDOM: 'random' },
+  SearchMatch: { WORDS: 'words', SIMILAR: 'similar' },
+  PatchOperation: { REPLACE_FROM_TARGET: 'replace_from_target', ABLATE: 'ablate', SCALE: 'scale', SET: 'set' },
+};
+
+export const resolvers = {
+  ...scalars,
+  ...enums,
+  Query,
+  Mutation,
+  Server,
+  Model,
+  Dictionary,
+  Feature,
+  FeatureNeighbour,
+  Exemplar,
+  Explanation,
+  Score,
+  CircuitEdge,
+  Run,
+  TextActivations,
+  FeatureActivation,
+  PatchRun,
+  PatchedFeature,
+};

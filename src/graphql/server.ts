@@ -1,0 +1,142 @@
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
+import { expressMiddleware } from '@as-integrations/express5';
+import express, { type NextFunction, type Request, type Response } from 'express';
+import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
+import { CallerError, OutsideError } from '../domain/errors.ts';
+import { createContext, type Context } from './context.ts';
+import { errorFormatter } from './errors.ts';
+import { healthPages } from './health.ts';
+import { idePages } from './ide.ts';
+import { MAX_TOKENS, OPERATION_LIMITS, type OperationLimits } from './limits.ts';
+import { limitsPlugin, logPlugin } from './plugins.ts';
+import { resolvers } from './resolvers/index.ts';
+import { readSchema } from './schema.ts';
+
+export interface ServerOptions {
+  readonly catalog: Catalog;
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  readonly log: Logger;
+  readonly limits?: OperationLimits;
+  /** Largest request body in bytes. */
+  readonly bodyBytes?: number;
+}
+
+export interface RunningServer {
+  /** Of the GraphQL endpoint, e.g. `http://127.0.0.1:4000/graphql`. */
+  readonly url: string;
+  /** Stops taking requests, finishes those under way (10 s at most), then resolves. */
+  close(): Promise<void>;
+}
+
+/** Serves the catalog over HTTP: POST and GET /graphql, the IDE page, /health and /ready. */
+export async function createServer(options: ServerOptions): Promise<RunningServer> {
+  const { catalog, log } = options;
+  const app = express();
+  const http = createHttpServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, app);
+  const apollo = new ApolloServer<Context>({
+    typeDefs: await readSchema(),
+    resolvers,
+    introspection: true,
+    csrfPrevention: true,
+    includeStacktraceInErrorResponses: false,
+    status400ForVariableCoercionErrors: true,
+    maxRecursiveSelections: true,
+    persistedQueries: false,
+    stopOnTerminationSignals: false,
+    parseOptions: { maxTokens: MAX_TOKENS },
+    formatError: errorFormatter(log),
+    logger: log,
+    plugins: [
+      ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginDrainHttpServer({ httpServer: http }),
+      // Answers pass through the last plugin last: the log sees the cost.
+      limitsPlugin(options.limits ?? OPERATION_LIMITS),
+      logPlugin(log),
+    ],
+  });
+  await apollo.start();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.use(securityHeaders);
+  app.use(healthPages(catalog));
+  app.use(idePages(catalog));
+  app.use(
+    '/graphql',
+    express.json({ limit: options.bodyBytes ?? 256 * 1024 }),
+    emptyBody,
+    expressMiddleware(apollo, { context: async () => createContext(catalog) }),
+  );
+  app.use((_request, response) => {
+    response.status(404).json({ errors: [{ message: 'nothing here: the API is at /graphql', extensions: { code: 'NOT_FOUND' } }] });
+  });
+  app.use(failures(log));
+  try {
+    await listen(http, options);
+  } catch (error) {
+    await apollo.stop();
+    throw error;
+  }
+  const { port } = http.address() as AddressInfo;
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+  return { url: `http://${host}:${port}/graphql`, close: () => apollo.stop() };
+}
+
+function securityHeaders(_request: Request, response: Response, next: NextFunction): void {
+  response.set({ 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer', 'Cross-Origin-Resource-Policy': 'same-origin' });
+  next();
+}
+
+/** express leaves the body undefined where there is none or its type is not JSON; Apollo answers such requests itself. */
+function emptyBody(request: Request, _response: Response, next: NextFunction): void {
+  request.body ??= {};
+  next();
+}
+
+/** Bodies that are too large, broken or cut off, and what failed outside of GraphQL, in the shape of a GraphQL answer. */
+function failures(log: Logger) {
+  // Four parameters make it an error handler.
+  return (error: unknown, _request: Request, response: Response, next: NextFunction): void => {
+    if (response.headersSent) return next(error);
+    const status = statusOf(error);
+    if (status >= 500) log.error({ err: error }, 'a request failed');
+    const message =
+      status === 413
+        ? 'the request body is too large'
+        : status >= 500
+          ? 'something failed on this server; see its log'
+          : 'the request body could not be read: expected JSON like {"query": "{ server { version } }"}';
+    const code = status === 413 ? 'LIMIT_EXCEEDED' : status === 503 ? 'SERVICE_UNAVAILABLE' : status >= 500 ? 'INTERNAL_SERVER_ERROR' : 'BAD_REQUEST';
+    response.status(status).json({ errors: [{ message, extensions: { code } }] });
+  };
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof OutsideError) return 503;
+  const status = error instanceof Error && 'status' in error ? error.status : 500;
+  return typeof status === 'number' && status >= 400 && status < 600 ? status : 500;
+}
+
+async function listen(http: HttpServer, { host, port }: ServerOptions): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      http.once('error', reject);
+      http.listen(port, host, () => {
+        http.off('error', reject);
+        resolve();
+      });
+    });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EADDRINUSE') {
+      throw new CallerError('BAD_CONFIG', `${host}:${port} is in use: set PORT to another port`, { cause: error });
+    }
+    throw new CallerError('BAD_CONFIG', `cannot listen on ${host}:${port} (${String(code)}): check HOST and PORT`, { cause: error });
+  }
+}
