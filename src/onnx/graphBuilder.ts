@@ -38,8 +38,9 @@ const IR_VERSION = 10;
  *     g.output(g.node('Relu', [g.node('MatMul', [x, w])]), 'y', 'float32', ['N', 2048]);
  *     const bytes = g.encode();
  *
- * Values are names; order of calls is order of nodes, so a node's inputs exist before it. Shapes are never inferred here:
- * onnxruntime does that when it loads the graph. Short spellings for common operators are in ops.ts.
+ * Values are names; order of calls is order of nodes, so a node's inputs exist before it. Nodes and constants that no output
+ * depends on are left out; inputs stay. Shapes are never inferred here: onnxruntime does that when it loads the graph. Short
+ * spellings for common operators are in ops.ts.
  */
 export class GraphBuilder {
   readonly name: string;
@@ -47,9 +48,10 @@ export class GraphBuilder {
   /** Values made by nodes that are also graph outputs: their final names, put in place by `encode`. */
   readonly #renamed = new Map<Value, string>();
   readonly #made = new Set<Value>();
-  readonly #initializers: Message[] = [];
+  readonly #initializers = new Map<Value, Message>();
   readonly #inputs: Message[] = [];
   readonly #outputs: Message[] = [];
+  readonly #outputValues: Value[] = [];
   readonly #names = new Set<string>();
   readonly #constants = new Map<string, Value>();
   #next = 0;
@@ -80,7 +82,7 @@ export class GraphBuilder {
   /** A constant tensor with its data inside the model; `data` is referenced until `encode`, so do not change it before. */
   initializer<E extends ElementType>(name: string, type: E, dims: readonly number[], data: TensorData[E]): Value {
     const value = this.#claim(name);
-    this.#initializers.push(tensorMessage(type, dims, data, name));
+    this.#initializers.set(value, tensorMessage(type, dims, data, name));
     return value;
   }
 
@@ -92,7 +94,7 @@ export class GraphBuilder {
     at: { readonly location: string; readonly offset: number; readonly byteLength: number },
   ): Value {
     const value = this.#claim(name);
-    this.#initializers.push(externalTensorMessage(type, dims, name, at));
+    this.#initializers.set(value, externalTensorMessage(type, dims, name, at));
     return value;
   }
 
@@ -156,10 +158,22 @@ export class GraphBuilder {
     if (this.#made.has(value) && !this.#renamed.has(value)) {
       this.#claim(name);
       this.#renamed.set(value, name);
+      this.#outputValues.push(value);
     } else {
-      this.#renamed.set(this.node('Identity', [value], {}, { name }), name);
+      const copy = this.node('Identity', [value], {}, { name });
+      this.#renamed.set(copy, name);
+      this.#outputValues.push(copy);
     }
     this.#outputs.push(valueInfoMessage(name, type, shape));
+  }
+
+  /** Values an output depends on; nodes and constants nothing depends on are not encoded. */
+  #needed(): ReadonlySet<Value> {
+    const needed = new Set(this.#outputValues);
+    for (const node of this.#nodes.toReversed()) {
+      if (node.outputs.some((output) => needed.has(output))) for (const input of node.inputs) needed.add(input);
+    }
+    return needed;
   }
 
   #nodeMessage(node: Node): Message {
@@ -175,9 +189,12 @@ export class GraphBuilder {
   /** Bytes of the ModelProto. Fails beyond 2 GiB, protobuf's limit: use `externalInitializer` for such weights. */
   encode(): Uint8Array<ArrayBuffer> {
     const graph = new Message();
-    for (const node of this.#nodes) graph.message(1, this.#nodeMessage(node));
+    const needed = this.#needed();
+    for (const node of this.#nodes) {
+      if (node.outputs.some((output) => needed.has(output))) graph.message(1, this.#nodeMessage(node));
+    }
     graph.text(2, this.name);
-    for (const initializer of this.#initializers) graph.message(5, initializer);
+    for (const [value, initializer] of this.#initializers) if (needed.has(value)) graph.message(5, initializer);
     for (const input of this.#inputs) graph.message(11, input);
     for (const output of this.#outputs) graph.message(12, output);
     const model = new Message().int(1, IR_VERSION).text(2, 'feature-catalog').message(7, graph);

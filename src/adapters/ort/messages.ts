@@ -1,0 +1,48 @@
+import type { SparseCodes } from '../../domain/sparseCodes.ts';
+import type { Point } from '../../lm/point.ts';
+import type { SpanSpec } from '../../lm/span.ts';
+import type { Device } from './device.ts';
+
+/** What every worker is given when it starts. */
+export interface WorkerSetup {
+  /** Parsed config.json. */
+  readonly config: unknown;
+  /** Weights laid out by layOutWeights. */
+  readonly weights: SharedArrayBuffer;
+  readonly device: Device;
+  readonly threads: number;
+}
+
+/** A dictionary's encoder, in shared memory, so that sending it is free. */
+export interface SharedEncoder {
+  /** Names the weights and the scale; sessions are kept under it. */
+  readonly key: string;
+  readonly dIn: number;
+  readonly nFeatures: number;
+  readonly inputScale: number;
+  /** [F, D] then [F]. */
+  readonly data: SharedArrayBuffer;
+}
+
+/** One forward run, checked, in the terms of spans. */
+export interface WorkerTask {
+  readonly spec: SpanSpec;
+  readonly rows: number;
+  readonly cols: number;
+  readonly lengths: Int32Array;
+  /** [B, T], zeros as padding; null when the run starts from a residual stream. */
+  readonly ids: Int32Array | null;
+  /** [B, T, D]; null when the run starts from tokens. */
+  readonly residual: Float32Array | null;
+  /** One [B, T, D] per site of the spec. */
+  readonly deltas: readonly (readonly [Point, Float32Array])[];
+  /** Taps that travel back; the spec may have more, read only by encoders. */
+  readonly keep: readonly Point[];
+  readonly encode: readonly { readonly at: Point; readonly encoder: SharedEncoder }[];
+}
+
+export interface WorkerResult {
+  readonly taps: readonly (readonly [Point, Float32Array])[];
+  readonly logits: Float32Array | null;
+  readonly codes: readonly SparseCodes[];
+}

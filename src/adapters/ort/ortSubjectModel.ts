@@ -1,0 +1,53 @@
+import type { HookPoint } from '../../domain/hookPoint.ts';
+import type { ModelInfo } from '../../domain/model.ts';
+import type { LanguageModel } from '../../lm/architecture.ts';
+import { pointOf } from '../../lm/point.ts';
+import { weightView } from '../../lm/weightLayout.ts';
+import type { ForwardRequest, ForwardResult, SubjectModel } from '../../ports/SubjectModel.ts';
+import type { LoadedWeights } from './loadWeights.ts';
+import type { WorkerResult, WorkerTask } from './messages.ts';
+import { planRequest } from './requestPlan.ts';
+import { shareEncoder } from './sharedEncoders.ts';
+import type { WorkerPool } from './workerPool.ts';
+
+/** A subject model whose runs happen in worker threads; this thread only checks requests and passes arrays. */
+export class OrtSubjectModel implements SubjectModel {
+  readonly info: ModelInfo;
+  readonly #model: LanguageModel;
+  readonly #weights: LoadedWeights;
+  readonly #pool: WorkerPool<WorkerTask, WorkerResult>;
+
+  constructor(info: ModelInfo, model: LanguageModel, weights: LoadedWeights, pool: WorkerPool<WorkerTask, WorkerResult>) {
+    this.info = info;
+    this.#model = model;
+    this.#weights = weights;
+    this.#pool = pool;
+  }
+
+  get concurrency(): number {
+    return this.#pool.size;
+  }
+
+  async forward(request: ForwardRequest): Promise<ForwardResult> {
+    const task = planRequest(request, this.#model, shareEncoder);
+    const result = await this.#pool.run(task);
+    const byPoint = new Map(result.taps);
+    const taps = new Map<HookPoint, Float32Array>();
+    for (const hook of request.taps) taps.set(hook, byPoint.get(pointOf(hook, this.#model.layers))!);
+    return { taps, logits: result.logits, codes: result.codes };
+  }
+
+  /** Shared with the workers: read only. */
+  async unembedding(): Promise<Float32Array> {
+    return weightView(this.#weights.layout, this.#weights.buffer, this.#model.unembedding);
+  }
+
+  /** Shared with the workers: read only. */
+  async finalNormGain(): Promise<Float32Array> {
+    return weightView(this.#weights.layout, this.#weights.buffer, this.#model.finalNormGain);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+}

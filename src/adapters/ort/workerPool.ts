@@ -1,0 +1,51 @@
+import { Piscina } from 'piscina';
+import { OutsideError, messageOf } from '../../domain/errors.ts';
+
+/**
+ * A fixed number of threads that run one task each at a time, in order of arrival. A thread that dies fails its task with
+ * OutsideError('onnxruntime') and is replaced.
+ */
+export class WorkerPool<Task, Result> {
+  readonly #pool: Piscina<Task, Result>;
+  readonly #pending = new Set<Promise<unknown>>();
+  readonly size: number;
+  #closed: Promise<void> | undefined;
+
+  /** `file` exports the task's function as default; `setup` is its workerData. */
+  constructor(file: URL, size: number, setup: unknown) {
+    this.size = size;
+    this.#pool = new Piscina<Task, Result>({
+      filename: file.href,
+      minThreads: size,
+      maxThreads: size,
+      concurrentTasksPerWorker: 1,
+      workerData: setup,
+    });
+    // A thread that dies between tasks is replaced by the pool; there is nobody else to tell.
+    this.#pool.on('error', () => undefined);
+  }
+
+  async run(task: Task): Promise<Result> {
+    if (this.#closed !== undefined) throw new OutsideError('onnxruntime', 'the model is closed');
+    const running = this.#pool.run(task);
+    this.#pending.add(running);
+    try {
+      return await running;
+    } catch (cause) {
+      throw new OutsideError('onnxruntime', `a model run failed: ${messageOf(cause)}`, { cause });
+    } finally {
+      this.#pending.delete(running);
+    }
+  }
+
+  /** Lets running tasks finish, then ends all threads. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
+  }
+
+  async #end(): Promise<void> {
+    await Promise.allSettled(this.#pending);
+    await this.#pool.destroy();
+  }
+}

@@ -1,0 +1,57 @@
+import { NONE } from '../onnx/graphBuilder.ts';
+import type { Value } from '../onnx/graphBuilder.ts';
+import type { Rotary } from './rotary.ts';
+import type { SpanContext } from './spanContext.ts';
+import { plainAttention } from './plainAttention.ts';
+
+export interface AttentionShape {
+  readonly heads: number;
+  /** Heads of keys and values; each serves heads / kvHeads query heads. */
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Scores are q·k times this; 1/sqrt(headDim) by default. */
+  readonly scale?: number;
+  readonly rotary?: Rotary;
+}
+
+const CONTRIB = { domain: 'com.microsoft' } as const;
+
+/**
+ * Causal self-attention over packed projections [B, T, (heads + 2 kvHeads)·headDim], order q, k, v; returns
+ * [B, T, heads·headDim]. Padding sits on the right, so the causal mask already keeps real positions from seeing it.
+ *
+ * On the CPU this is onnxruntime's GroupQueryAttention, which takes rotation in where sizes allow (multiples of 16) and needs
+ * head sizes in multiples of 8; every other case uses standard operators.
+ */
+export function causalAttention(span: SpanContext, qkv: Value, shape: AttentionShape): Value {
+  const { heads, kvHeads, headDim, rotary } = shape;
+  if (span.operators === 'plain' || headDim % 8 !== 0) return plainAttention(span, qkv, shape);
+  const scale = shape.scale ?? 1 / Math.sqrt(headDim);
+  const attributes = { num_heads: heads, kv_num_heads: kvHeads, scale: { float: scale } };
+  const lengths = [span.input('lastKey', 'int32', ['B']), span.input('total', 'int32', [])];
+  if (rotary === undefined) {
+    return span.g.nodeWithOutputs('GroupQueryAttention', [qkv, NONE, NONE, NONE, NONE, ...lengths], 3, attributes, CONTRIB)[0];
+  }
+  const tables = rotaryTables(span, rotary);
+  if (headDim % 16 === 0 && rotary.dim % 16 === 0) {
+    const inputs = [qkv, NONE, NONE, NONE, NONE, ...lengths, ...tables];
+    return span.g.nodeWithOutputs('GroupQueryAttention', inputs, 3, { ...attributes, do_rotary: 1 }, CONTRIB)[0];
+  }
+  const [query, key, value] = span.ops.split(qkv, [heads * headDim, kvHeads * headDim, kvHeads * headDim], -1);
+  const turn = (x: Value, count: number): Value => {
+    // 0 means the whole head.
+    const turning = rotary.dim === headDim ? 0 : rotary.dim;
+    const inputs = [x, span.g.int([0]), ...tables];
+    return span.g.node('RotaryEmbedding', inputs, { rotary_embedding_dim: turning, num_heads: count }, CONTRIB);
+  };
+  const inputs = [turn(query, heads), turn(key, kvHeads), value, NONE, NONE, ...lengths];
+  return span.g.nodeWithOutputs('GroupQueryAttention', inputs, 3, attributes, CONTRIB)[0];
+}
+
+/** Cosine and sine tables [contextLength, dim/2] as constants of the span. */
+export function rotaryTables(span: SpanContext, rotary: Rotary): readonly [Value, Value] {
+  const width = rotary.dim / 2;
+  const table = (name: string, data: Float32Array): Value =>
+    span.once(name, () => span.g.initializer(name, 'float32', [data.length / width, width], data));
+  return [table('rotary.cos', rotary.cos), table('rotary.sin', rotary.sin)];
+}
