@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meanEffect, relativeDrop } from '../../src/causal/effect.ts';
+import { addFeatureEdit, patchedActivation, preActivation, readFeature, vectorNorms } from '../../src/causal/featureEdit.ts';
+import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
+import { Rng } from '../../src/math/rng.ts';
+
+const D = 24;
+const F = 40;
+
+function tied(seed: number, inputScale: number): DictionaryWeights {
+  const rng = new Rng(seed);
+  const rows = new Float32Array(F * D);
+  for (let j = 0; j < F; j++) {
+    const row = Float64Array.from({ length: D }, () => rng.normal());
+    const norm = Math.hypot(...row);
+    row.forEach((v, q) => (rows[j * D + q] = v / norm));
+  }
+  return {
+    config: {
+      formatVersion: 1, name: '0-test', model: 'm', hookPoint: 'resid_post.0', architecture: 'tied', dIn: D, nFeatures: F, l1: null, inputScale, weightsHash: '', run: '',
+    },
+    encoder: rows, encoderBias: Float32Array.from({ length: F }, () => -0.3 * rng.next()), decoder: rows, decoderBias: new Float32Array(D),
+  };
+}
+
+test('ablating a tied unit-norm feature brings its pre-activation to zero, setting it brings it to the value, at any input scale', () => {
+  for (const inputScale of [1, 7.5]) {
+    const weights = tied(4, inputScale);
+    const rng = new Rng(5);
+    for (let trial = 0; trial < 100; trial++) {
+      const x = Float32Array.from({ length: D }, () => 3 * inputScale * rng.normal());
+      const j = rng.int(F);
+      const [c] = readFeature(weights, j, x, 0, 1);
+      if (c === 0) continue;
+      for (const [operation, expected] of [[{ kind: 'ablate' }, 0], [{ kind: 'set', value: 2.5 }, 2.5], [{ kind: 'scale', factor: 3 }, 3 * c]] as const) {
+        const edited = x.slice();
+        addFeatureEdit(edited, 0, weights, j, patchedActivation(operation, c, undefined) - c);
+        assert.ok(Math.abs(preActivation(weights, j, edited, 0) - expected) < 1e-5 * Math.max(1, c), `${operation.kind}`);
+      }
+    }
+  }
+});
+
+test('the edit of several features is the sum of c·f differences in model units', () => {
+  const weights = tied(6, 2);
+  const delta = new Float32Array(2 * D);
+  addFeatureEdit(delta, D, weights, 3, 1.5);
+  addFeatureEdit(delta, D, weights, 9, -1);
+  for (let q = 0; q < D; q++) {
+    assert.equal(delta[q], 0);
+    assert.ok(Math.abs(delta[D + q] - 2 * (1.5 * weights.decoder[3 * D + q] - weights.decoder[9 * D + q])) < 1e-6);
+  }
+  const single = new Float32Array(D);
+  addFeatureEdit(single, 0, weights, 3, -1.5);
+  assert.ok(Math.abs(vectorNorms(single, D)[0] - 3) < 1e-6);
+});
+
+test('an effect: mean relative drop and its standard error', () => {
+  assert.ok(Math.abs(relativeDrop(4, 1) - 0.75) < 1e-9);
+  assert.equal(relativeDrop(4, 0), 1);
+  assert.ok(relativeDrop(2, 3) < 0);
+  const { effect, standardError, n } = meanEffect([1, 0, 0.5, 0.5]);
+  assert.deepEqual([effect, n], [0.5, 4]);
+  assert.ok(Math.abs(standardError - Math.sqrt(0.5 / 3 / 4)) < 1e-12);
+});
