@@ -1,5 +1,6 @@
 import type { Exemplar, TokenLogit } from '../../domain/feature.ts';
 import type { Salient } from './saliency.ts';
+import { nearStart } from './targets.ts';
 import type { Target } from './targets.ts';
 import type { WeightedText } from './tokenClass.ts';
 import { listed, mergeSpellings, tokenPhrase } from './tokenPhrase.ts';
@@ -66,10 +67,12 @@ function mainClause({ salient, unexplained, alone, longestContext }: Findings, w
     const context = contextPhrase(contextOnly, wording);
     add(mass(contextOnly), context === null ? null : `text after ${context}`);
   }
-  if (unexplained.length > 0) {
-    const tokens = tokenPhrase(activating(unexplained, wording), 3);
-    const weight = unexplained.reduce((sum, t) => sum + t.activation, 0);
-    add(weight, tokens === null ? null : `${tokens} in contexts of more than ${longestContext} tokens`);
+  const first = unexplained.filter(nearStart);
+  const longer = unexplained.filter((t) => !nearStart(t));
+  add(weightOf(first), 'the first tokens of a text');
+  if (longer.length > 0) {
+    const tokens = tokenPhrase(activating(longer, wording), 3);
+    add(weightOf(longer), tokens === null ? null : `${tokens} where the last ${longestContext} tokens alone do not suffice`);
   }
   if (clauses.length === 0) return 'tokens that cannot be shown as text';
   clauses.sort((a, b) => b.weight - a.weight);
@@ -106,6 +109,10 @@ function sumByText(tokens: readonly WeightedText[]): WeightedText[] {
   const sums = new Map<string, number>();
   for (const { text, weight } of tokens) sums.set(text, (sums.get(text) ?? 0) + weight);
   return [...sums].map(([text, weight]) => ({ text, weight })).sort((a, b) => b.weight - a.weight);
+}
+
+function weightOf(targets: readonly Target[]): number {
+  return targets.reduce((sum, t) => sum + t.activation, 0);
 }
 
 function mass(items: readonly Salient[]): number {

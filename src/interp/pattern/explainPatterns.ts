@@ -7,7 +7,7 @@ import type { Pruned } from './prune.ts';
 import type { Subject } from './probe.ts';
 import { saliency } from './saliency.ts';
 import type { PatternSettings } from './settings.ts';
-import { chooseTargets } from './targets.ts';
+import { chooseTargets, nearStart } from './targets.ts';
 import type { Target } from './targets.ts';
 import { buildTrie } from './trie.ts';
 import type { PatternPath, TrieNode } from './trie.ts';
@@ -58,7 +58,7 @@ export async function explainPatterns(tasks: readonly PatternTask[], subject: Su
     const max = (mine[0]?.salient.pruned.target ?? unexplained[0]).max;
     const single = mine.map((a) => a.salient.pruned).filter((p) => p.tokens.length === 1);
     const alone = single.length === 0 ? [] : alonePaths(subject.alone(feature), max, aloneScale(single), settings.aloneShare, settings.aloneTokens);
-    const paths = [...mine.flatMap((a) => pathsOf(a, settings)), ...unexplained.map(wholePath), ...alone];
+    const paths = [...mine.flatMap((a) => pathsOf(a, settings)), ...unexplained.map((t) => unexplainedPath(t, subject.documentStart)), ...alone];
     const trie = buildTrie(paths.map((p) => ({ tokens: p.tokens, value: rounded(p.value) })), (id) => subject.token(id));
     const findings = {
       salient: mine.map((a) => a.salient),
@@ -72,9 +72,13 @@ export async function explainPatterns(tasks: readonly PatternTask[], subject: Su
   });
 }
 
-/** What is known of a position no short context accounts for: its token was active there. */
-function wholePath(target: Target): PatternPath {
-  return { tokens: [target.tokens[0]], value: target.activation };
+/**
+ * What is known of a position no short context accounts for: its token was active there; or, among the first tokens of a document,
+ * that this place was.
+ */
+function unexplainedPath(target: Target, documentStart: number): PatternPath {
+  const place = target.startsDocument && nearStart(target);
+  return { tokens: place ? [...target.tokens.map(() => null), documentStart] : [target.tokens[0]], value: target.activation };
 }
 
 function aloneScale(single: readonly Pruned[]): number {

@@ -10,6 +10,10 @@ export interface Target {
   readonly activation: number;
   /** tokens[0] is the activating token, tokens[i] the i-th before it, back to the fragment's or the document's start. */
   readonly tokens: readonly number[];
+  /** The oldest of `tokens` is the first of its document. */
+  readonly startsDocument: boolean;
+  /** Position in the row of the token file: a model treats the very first tokens it sees in a way of its own. */
+  readonly rowPosition: number;
 }
 
 /**
@@ -26,7 +30,7 @@ export function chooseTargets(feature: number, fragments: readonly Exemplar[], d
     fragment.activations.forEach((activation, at) => {
       if (activation <= 0) return;
       if (at !== peak && activation < settings.targetShare * max) return;
-      const target = { feature, max, activation, tokens: backwards(fragment.ids, at, documentStart) };
+      const target = { feature, max, activation, ...backwards(fragment.ids, at, documentStart), rowPosition: fragment.start + at };
       (at === peak ? strongest : others).push(target);
     });
   }
@@ -43,9 +47,18 @@ export function chooseTargets(feature: number, fragments: readonly Exemplar[], d
   return [...strongest, ...fresh, ...repeated].slice(0, settings.targets);
 }
 
+/** Within the first tokens of a document or of a row: too little comes before for a context to explain anything. */
+export function nearStart({ tokens, startsDocument, rowPosition }: Target): boolean {
+  return rowPosition < NEAR_START || (startsDocument && tokens.length <= NEAR_START);
+}
+
+const NEAR_START = 3;
+
 /** Tokens from `at` backwards, stopping before the last document start (which every probe brings itself). */
-function backwards(ids: readonly number[], at: number, documentStart: number): readonly number[] {
+function backwards(ids: readonly number[], at: number, documentStart: number): { tokens: readonly number[]; startsDocument: boolean } {
   const tokens = [ids[at]];
-  for (let i = at - 1; i >= 0 && ids[i] !== documentStart; i--) tokens.push(ids[i]);
-  return tokens;
+  if (ids[at] === documentStart) return { tokens, startsDocument: false };
+  let i = at - 1;
+  for (; i >= 0 && ids[i] !== documentStart; i--) tokens.push(ids[i]);
+  return { tokens, startsDocument: i >= 0 };
 }
