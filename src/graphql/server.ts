@@ -46,7 +46,6 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     introspection: true,
     csrfPrevention: true,
     includeStacktraceInErrorResponses: false,
-    status400ForVariableCoercionErrors: true,
     maxRecursiveSelections: true,
     persistedQueries: false,
     stopOnTerminationSignals: false,
