@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
 import { readDatamodel, readMigrations } from './migrations.ts';
 import { openSchemaEngine } from './schemaEngine.ts';
@@ -18,8 +18,8 @@ export interface MigrateOptions {
  * process migrating the same database waits for the first.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<readonly string[]> {
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
-  const lock = new pg.Client({ connectionString: url });
+  const pool = new Pool({ connectionString: url, max: 1 });
+  const lock = new Client({ connectionString: url });
   try {
     await lock.connect();
     // Known history is compared first, so that an up-to-date database costs two queries and no WebAssembly.
@@ -44,7 +44,7 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
 
 /** SQL that would bring the database at `url` to schema.prisma; empty when they agree. */
 export async function drift(url: string): Promise<string> {
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  const pool = new Pool({ connectionString: url, max: 1 });
   try {
     const content = await readDatamodel();
     const files = [{ path: 'schema.prisma', content }];
@@ -67,7 +67,7 @@ export async function drift(url: string): Promise<string> {
   }
 }
 
-async function upToDate(client: pg.Client, names: readonly string[]): Promise<boolean> {
+async function upToDate(client: Client, names: readonly string[]): Promise<boolean> {
   const { rows: tables } = await client.query<{ present: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS present`);
   if (tables[0]?.present !== true) return false;
   const { rows } = await client.query<{ migration_name: string }>(

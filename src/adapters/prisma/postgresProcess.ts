@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import pg from 'pg';
+import { Client } from 'pg';
 import { CallerError, OutsideError } from '../../domain/errors.ts';
 import { embeddedFiles, readOptional } from './embeddedFiles.ts';
 import type { EmbeddedFiles } from './embeddedFiles.ts';
@@ -160,7 +160,7 @@ async function createDatabase(url: string, ended: Promise<void>, files: Embedded
   let over = false;
   void ended.then(() => (over = true));
   for (;;) {
-    const client = new pg.Client({ connectionString: url });
+    const client = new Client({ connectionString: url });
     // A connection cut while starting is tried again below.
     client.on('error', () => undefined);
     try {

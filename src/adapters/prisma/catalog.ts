@@ -1,0 +1,82 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import { Pool } from 'pg';
+import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
+import type { CatalogReader } from '../../ports/CatalogReader.ts';
+import type { CatalogWriter } from '../../ports/CatalogWriter.ts';
+import type { FeatureSearch } from '../../ports/FeatureSearch.ts';
+import { startEmbedded } from './embedded.ts';
+import { PrismaClient } from './generated/client.ts';
+import { migrate } from './migrate.ts';
+import { PostgresReader } from './PostgresReader.ts';
+import { PostgresSearch } from './PostgresSearch.ts';
+import { PostgresWriter } from './PostgresWriter.ts';
+
+/** Oldest server the SQL is written for. */
+const MINIMUM_VERSION = 150_000;
+
+export interface CatalogOptions {
+  /** Data folder; the embedded server lives in <home>/postgres. */
+  readonly home: string;
+  /** A PostgreSQL of the user's (15 or newer) instead of the embedded one. */
+  readonly databaseUrl?: string;
+  /** Apply missing migrations first (default true). */
+  readonly migrate?: boolean;
+  /** Connections at most (default 10). */
+  readonly connections?: number;
+  /** Called with the text of every SQL statement sent. */
+  readonly onStatement?: (sql: string) => void;
+}
+
+export interface Catalog {
+  readonly reader: CatalogReader;
+  readonly writer: CatalogWriter;
+  readonly search: FeatureSearch;
+  /** With the password: not for logs. */
+  readonly url: string;
+  /** Migrations that opening applied. */
+  readonly migrated: readonly string[];
+  /** Ends the connections and, when this was its last user, the embedded server. */
+  close(): Promise<void>;
+}
+
+/** Opens the catalog's database: the one at `databaseUrl`, otherwise the embedded one of `home`. */
+export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
+  const server = options.databaseUrl === undefined ? await startEmbedded(options.home) : { url: options.databaseUrl, stop: async () => undefined };
+  const pool = new Pool({ connectionString: server.url, max: options.connections ?? 10, allowExitOnIdle: true });
+  // An idle connection that the server cuts is replaced at the next query, which reports what is wrong if anything is.
+  pool.on('error', () => undefined);
+  if (options.onStatement !== undefined) observe(pool, options.onStatement);
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => (closed ??= Promise.all([prisma.$disconnect(), pool.end()]).then(() => server.stop()));
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  try {
+    if (options.databaseUrl !== undefined) await checkServer(pool);
+    const migrated = options.migrate === false ? [] : await migrate(server.url);
+    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), url: server.url, migrated, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function checkServer(pool: Pool): Promise<void> {
+  const { rows } = await pool.query<{ version: string; encoding: string }>(`SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding`).catch((error: unknown) => {
+    throw new OutsideError('postgres', `the server of DATABASE_URL does not answer: ${messageOf(error)}`, { cause: error });
+  });
+  const { version, encoding } = rows[0]!;
+  if (Number(version) < MINIMUM_VERSION) {
+    throw new CallerError('BAD_CONFIG', `the server of DATABASE_URL is PostgreSQL ${Math.floor(Number(version) / 10_000)}: expected 15 or newer`);
+  }
+  if (encoding !== 'UTF8') throw new CallerError('BAD_CONFIG', `the database of DATABASE_URL is encoded in ${encoding}: expected UTF8`);
+}
+
+function observe(pool: Pool, onStatement: (sql: string) => void): void {
+  pool.on('connect', (client) => {
+    const query = client.query.bind(client) as (...args: readonly unknown[]) => unknown;
+    client.query = ((...args: readonly unknown[]) => {
+      const [statement] = args;
+      onStatement(typeof statement === 'string' ? statement : (statement as { text: string }).text);
+      return query(...args);
+    }) as typeof client.query;
+  });
+}

@@ -1,0 +1,108 @@
+import { finished } from 'node:stream/promises';
+import type { PoolClient } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+
+/** Bytes gathered before they are sent; the memory a load uses does not grow with its size. */
+const FLUSH_BYTES = 4 << 20;
+const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+const TRAILER_BYTES = 2;
+
+/**
+ * Rows for one table in PostgreSQL's binary COPY format (manual, "COPY", binary format). Call `row`, then one method per
+ * column in order; `flushIfFull` between rows. Each flush is one COPY command, so several tables can be filled in turn
+ * over the one connection of a transaction.
+ */
+export class CopyTable {
+  rows = 0;
+  readonly #client: PoolClient;
+  readonly #sql: string;
+  readonly #columns: number;
+  #bytes = Buffer.allocUnsafe(FLUSH_BYTES + (1 << 16));
+  #at = 0;
+
+  constructor(client: PoolClient, table: string, columns: readonly string[]) {
+    this.#client = client;
+    this.#columns = columns.length;
+    this.#sql = `COPY "${table}" (${columns.map((column) => `"${column}"`).join(', ')}) FROM STDIN (FORMAT binary)`;
+  }
+
+  row(): void {
+    if (this.#at === 0) this.#at = SIGNATURE.copy(this.#bytes, 0);
+    this.#reserve(2);
+    this.#at = this.#bytes.writeInt16BE(this.#columns, this.#at);
+    this.rows++;
+  }
+
+  int2(value: number): void {
+    this.#length(2);
+    this.#at = this.#bytes.writeInt16BE(value, this.#at);
+  }
+
+  int4(value: number): void {
+    this.#length(4);
+    this.#at = this.#bytes.writeInt32BE(value, this.#at);
+  }
+
+  float8(value: number | null): void {
+    if (value === null) return this.#null();
+    this.#length(8);
+    this.#at = this.#bytes.writeDoubleBE(value, this.#at);
+  }
+
+  bool(value: boolean): void {
+    this.#length(1);
+    this.#at = this.#bytes.writeUInt8(value ? 1 : 0, this.#at);
+  }
+
+  /** Also for json columns. U+0000, which PostgreSQL text cannot hold, becomes its picture, U+2400. */
+  text(value: string | null): void {
+    if (value === null) return this.#null();
+    const text = storable(value);
+    this.#reserve(4 + 3 * text.length);
+    const length = this.#bytes.write(text, this.#at + 4, 'utf8');
+    this.#bytes.writeInt32BE(length, this.#at);
+    this.#at += 4 + length;
+  }
+
+  bytes(value: Buffer): void {
+    this.#length(value.length);
+    this.#at += value.copy(this.#bytes, this.#at);
+  }
+
+  async flushIfFull(): Promise<void> {
+    if (this.#at >= FLUSH_BYTES) await this.flush();
+  }
+
+  /** Sends what is gathered; resolves when the server has taken it. */
+  async flush(): Promise<void> {
+    if (this.#at === 0) return;
+    this.#reserve(TRAILER_BYTES);
+    const end = this.#bytes.writeInt16BE(-1, this.#at);
+    const stream = this.#client.query(copyFrom(this.#sql));
+    stream.end(this.#bytes.subarray(0, end));
+    await finished(stream);
+    this.#at = 0;
+  }
+
+  #null(): void {
+    this.#reserve(4);
+    this.#at = this.#bytes.writeInt32BE(-1, this.#at);
+  }
+
+  #length(bytes: number): void {
+    this.#reserve(4 + bytes);
+    this.#at = this.#bytes.writeInt32BE(bytes, this.#at);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(2 * (this.#at + bytes));
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
+  }
+}
+
+/** Text as PostgreSQL can hold it: U+0000 becomes U+2400. */
+export function storable(text: string): string {
+  return text.includes('\0') ? text.replaceAll('\0', '␀') : text;
+}
