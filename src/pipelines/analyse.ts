@@ -32,7 +32,7 @@ export interface AnalyseInput {
   readonly rows: { readonly from: number; readonly to: number };
   readonly artefacts: Artefacts;
   readonly progress: Progress;
-  /** The run's own folder: `<dir>/<dictionary>/features.ndjson` is written there, and the checkpoint. */
+  /** The run's own folder, which exists: `features-<dictionary>.ndjson` is written there, and the checkpoint. */
   readonly dir: string;
   /** Chooses the random sample of exemplars. */
   readonly seed: number;
@@ -44,8 +44,8 @@ export interface AnalyseInput {
 
 export interface AnalysedDictionary {
   readonly dictionary: string;
-  /** features.ndjson: one FeatureAnalysis a line, by index. */
-  readonly path: string;
+  /** `features-<dictionary>.ndjson` in the run's folder: one FeatureAnalysis a line, by index. */
+  readonly file: string;
   readonly hash: string;
   readonly features: number;
   /** Features that fired at all. */
@@ -142,7 +142,7 @@ async function read(input: AnalyseInput, collectors: readonly FeatureCollector[]
 
 async function write(input: AnalyseInput, weights: DictionaryWeights, collector: FeatureCollector): Promise<AnalysedDictionary> {
   const { name, nFeatures } = weights.config;
-  const path = join(input.dir, name, 'features.ndjson');
+  const file = `features-${name}.ndjson`;
   let alive = 0;
   const task = input.progress.start(`analyse: tokens and neighbours of ${name}`, nFeatures, 'features');
   const records = async function* (): AsyncGenerator<FeatureAnalysis> {
@@ -152,9 +152,9 @@ async function write(input: AnalyseInput, weights: DictionaryWeights, collector:
       task.update(feature.index + 1);
     }
   };
-  const { hash } = await input.artefacts.writeRecords(path, records());
+  const { hash } = await input.artefacts.writeRecords(join(input.dir, file), records());
   task.finish(`${alive} of ${nFeatures} fire`);
-  return { dictionary: name, path, hash, features: nFeatures, alive, tokens: collector.tokens };
+  return { dictionary: name, file, hash, features: nFeatures, alive, tokens: collector.tokens };
 }
 
 /** Features in order, a block at a time. Work: F·V·D multiply-adds for the tokens and F²·D for the neighbours, on one core. */

@@ -38,14 +38,14 @@ export interface CircuitsInput {
   readonly model: SubjectModel;
   /** Dictionaries whose features may be in the circuit. */
   readonly dictionaries: readonly DictionaryWeights[];
-  /** features.ndjson of each dictionary, by name, as analyse wrote it. */
+  /** Path of each dictionary's feature records, by name, as analyse wrote them. */
   readonly features: ReadonlyMap<string, string>;
   /** The token file analyse read. */
   readonly tokens: TokenRows;
   readonly targets: readonly CircuitNode[];
   readonly artefacts: Artefacts;
   readonly progress: Progress;
-  /** The run's own folder: edges.ndjson is written there, and the resume log. */
+  /** The run's own folder, which exists: edges.ndjson is written there, and the resume log. */
   readonly dir: string;
   readonly options?: Partial<CircuitOptions>;
 }
@@ -61,8 +61,8 @@ export interface MeasuredNode extends CircuitNode {
 }
 
 export interface CircuitsResult {
-  /** edges.ndjson: one CircuitEdge a line. */
-  readonly path: string;
+  /** `edges.ndjson` in the run's folder: one CircuitEdge a line. */
+  readonly file: string;
   readonly hash: string;
   readonly edges: readonly CircuitEdge[];
   readonly nodes: readonly MeasuredNode[];
@@ -119,10 +119,10 @@ export async function circuits(input: CircuitsInput): Promise<CircuitsResult> {
   const order = [...reached.values()];
   const seconds = (performance.now() - started) / 1000;
   const edges = order.flatMap((node) => node.edges);
-  const path = join(input.dir, 'edges.ndjson');
-  const { hash } = await input.artefacts.writeRecords(path, edges);
+  const file = 'edges.ndjson';
+  const { hash } = await input.artefacts.writeRecords(join(input.dir, file), edges);
   task.finish(`${edges.length} edges, ${ablations} ablations`);
-  return { path, hash, edges, nodes: order, ablations, seconds };
+  return { file, hash, edges, nodes: order, ablations, seconds };
 }
 
 async function measure(
@@ -159,7 +159,7 @@ function earlier(weights: DictionaryWeights, all: readonly DictionaryWeights[], 
   return which === 'all' ? before : before.filter((one) => order(one) === order(before[0]));
 }
 
-/** Reads a dictionary's features.ndjson once, on first use, and keeps only where its top exemplars peak. */
+/** Reads a dictionary's feature records once, on first use, and keeps only where its top exemplars peak. */
 function contextReader(input: CircuitsInput, count: number): (node: CircuitNode) => Promise<Context[]> {
   const peaks = new Map<string, Promise<Map<number, { row: number; position: number }[]>>>();
   const load = async (dictionary: string): Promise<Map<number, { row: number; position: number }[]>> => {
