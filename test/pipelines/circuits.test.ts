@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileArtefacts } from '../../src/adapters/files/artefacts.ts';
+import { openTokenRows, writeTokenRows } from '../../src/adapters/files/tokenRows.ts';
+import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
+import { addFeatureEdit, readFeature } from '../../src/causal/featureEdit.ts';
+import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
+import { CallerError } from '../../src/domain/errors.ts';
+import type { CircuitEdge, FeatureAnalysis } from '../../src/domain/feature.ts';
+import type { TokenBatch } from '../../src/domain/model.ts';
+import { Rng } from '../../src/math/rng.ts';
+import { analyse } from '../../src/pipelines/analyse.ts';
+import { circuits, type CircuitNode, type CircuitsInput } from '../../src/pipelines/circuits.ts';
+import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
+import { silentProgress } from '../helpers/silentProgress.ts';
+import { tiedDictionary } from '../helpers/tiedDictionary.ts';
+import { withFolder } from '../helpers/withFolder.ts';
+import { readFixture } from '../lm/fixture.ts';
+
+const ROWS = 40;
+const COLS = 30;
+const CONTEXTS = 6;
+
+let model: SubjectModel;
+before(async () => {
+  model = await openSubjectModel(readFixture('neox-serial').folder!, { device: 'cpu', workers: 2 });
+});
+after(() => model.close());
+
+async function setUp(folder: string): Promise<Omit<CircuitsInput, 'dir' | 'targets'>> {
+  const rng = new Rng(21);
+  const ids = Int32Array.from({ length: ROWS * COLS }, () => rng.int(model.info.vocabSize));
+  const path = join(folder, 'tokens');
+  await writeTokenRows(path, { cols: COLS, tokenizerHash: model.info.tokenizerHash, vocabSize: model.info.vocabSize }, [ids]);
+  const { dModel } = model.info;
+  const dictionaries = [
+    tiedDictionary('0-a', 'resid_post.0', dModel, 40, { seed: 1, bias: -1.2, inputScale: 0.1 }),
+    tiedDictionary('1-m', 'mlp_out.1', dModel, 20, { seed: 2, bias: -0.6, inputScale: 0.02 }),
+    tiedDictionary('2-a', 'resid_post.2', dModel, 30, { seed: 3, bias: -1, inputScale: 0.1 }),
+  ];
+  const dir = join(folder, 'analyse');
+  await mkdir(dir);
+  const tokens = await openTokenRows(path);
+  const artefacts = fileArtefacts();
+  const outputs = await analyse({ model, dictionaries, tokens, rows: { from: 0, to: ROWS }, artefacts, progress: silentProgress(), dir, seed: 1 });
+  return { model, dictionaries, features: new Map(outputs.map((o) => [o.dictionary, join(dir, o.file)])), tokens, artefacts, progress: silentProgress() };
+}
+
+async function freshDir(folder: string, name: string): Promise<string> {
+  await mkdir(join(folder, name));
+  return join(folder, name);
+}
+
+/** Effects of every source feature on the target, each ablation one run from the tokens. */
+async function naiveEffects(input: Omit<CircuitsInput, 'dir' | 'targets'>, source: DictionaryWeights, target: DictionaryWeights, index: number): Promise<number[]> {
+  const d = model.info.dModel;
+  const drops = Array.from({ length: source.config.nFeatures }, (): number[] => []);
+  for await (const feature of input.artefacts.readRecords<FeatureAnalysis>(input.features.get(target.config.name)!)) {
+    if (feature.index !== index) continue;
+    for (const e of feature.exemplars.filter(({ kind, rank }) => kind === 'top' && rank < CONTEXTS)) {
+      const length = e.start + e.activations.indexOf(e.maxActivation) + 1;
+      const batch: TokenBatch = { rows: 1, cols: length, ids: (await input.tokens.read([e.row])).slice(0, length), lengths: Int32Array.of(length) };
+      const [at, to] = [source.config.hookPoint, target.config.hookPoint];
+      const clean = await model.forward({ batch, taps: [at, to], logits: 'none' });
+      const [a] = readFeature(target, index, clean.taps.get(to)!, length - 1, 1);
+      assert.ok(Math.abs(a / e.maxActivation - 1) < 1e-3, 'the context must show the exemplar');
+      for (let j = 0; j < source.config.nFeatures; j++) {
+        const delta = new Float32Array(length * d);
+        readFeature(source, j, clean.taps.get(at)!, 0, length).forEach((c, t) => addFeatureEdit(delta, t * d, source, j, -c));
+        const { taps } = await model.forward({ batch, edits: [{ at, delta }], taps: [to], logits: 'none' });
+        drops[j].push((a - readFeature(target, index, taps.get(to)!, length - 1, 1)[0]) / a);
+      }
+    }
+  }
+  return drops.map((list) => list.reduce((sum, v) => sum + v, 0) / list.length);
+}
+
+function targetsOf(edges: readonly CircuitEdge[]): CircuitNode[] {
+  return [...new Map(edges.map((e) => [`${e.targetDictionary}/${e.targetIndex}`, { dictionary: e.targetDictionary, index: e.targetIndex }])).values()];
+}
+
+test('every edge equals the ablation done the slow way; nothing above the threshold is missing', () =>
+  withFolder(async (folder) => {
+    const input = await setUp(folder);
+    const target = input.dictionaries[2];
+    const options = { contexts: CONTEXTS, threshold: 0.02, keep: 1000, follow: [0], sources: 'all' as const, batchTokens: 200 };
+    const result = await circuits({ ...input, dir: await freshDir(folder, 'run'), targets: [{ dictionary: '2-a', index: 4 }], options });
+    assert.equal(result.nodes[0].contexts, CONTEXTS);
+    assert.ok(result.nodes[0].ablations > 20);
+    let strong = 0;
+    for (const source of input.dictionaries.slice(0, 2)) {
+      const expected = await naiveEffects(input, source, target, 4);
+      const found = new Map(result.edges.filter((e) => e.sourceDictionary === source.config.name).map((e) => [e.sourceIndex, e]));
+      expected.forEach((effect, j) => {
+        const edge = found.get(j);
+        if (Math.abs(effect) > 0.021) strong++;
+        if (edge === undefined) assert.ok(Math.abs(effect) < 0.021, `${source.config.name}/${j} with effect ${effect} is missing`);
+        else {
+          assert.ok(Math.abs(edge.effect - effect) < 1e-3, `${j}: ${edge.effect} for ${effect}`);
+          assert.equal(edge.n, CONTEXTS);
+          assert.ok(edge.standardError >= 0 && Number.isFinite(edge.standardError));
+        }
+      });
+    }
+    assert.ok(strong > 5, 'the test must have something to find');
+    await input.tokens.close();
+  }));
+
+test('follows the strongest sources to the earliest dictionary, each feature once; targets give the same alone or together', () =>
+  withFolder(async (folder) => {
+    const input = await setUp(folder);
+    const options = { contexts: CONTEXTS, threshold: 0.01, keep: 8, follow: [3, 1] };
+    const targets = [{ dictionary: '2-a', index: 4 }, { dictionary: '2-a', index: 7 }];
+    const both = await circuits({ ...input, dir: await freshDir(folder, 'both'), targets, options });
+    const nodes = both.nodes.map((n) => `${n.dictionary}/${n.index}`);
+    assert.equal(new Set(nodes).size, nodes.length);
+    assert.ok(both.nodes.some((n) => n.dictionary === '1-m'));
+    assert.ok(both.nodes.filter((n) => n.dictionary === '0-a').every((n) => n.edges.length === 0));
+    for (const node of both.nodes) assert.ok(node.edges.length <= 8 && node.edges.every((e) => Math.abs(e.effect) >= 0.01));
+    assert.deepEqual(both.edges, both.nodes.flatMap((n) => n.edges));
+    const alone = await circuits({ ...input, dir: await freshDir(folder, 'alone'), targets: [targets[0]], options });
+    for (const node of alone.nodes) assert.deepEqual(node, both.nodes.find((n) => n.dictionary === node.dictionary && n.index === node.index));
+    assert.ok(targetsOf(both.edges).length > 2);
+    await input.tokens.close();
+  }));
+
+test('interrupted and run again, it measures only what is left and gives the same', () =>
+  withFolder(async (folder) => {
+    const input = await setUp(folder);
+    const options = { contexts: CONTEXTS, keep: 8 };
+    const targets = [{ dictionary: '2-a', index: 4 }, { dictionary: '2-a', index: 7 }];
+    const whole = await circuits({ ...input, dir: await freshDir(folder, 'whole'), targets, options });
+    const dir = await freshDir(folder, 'broken');
+    let left = 3;
+    const dying: SubjectModel = { ...input.model, info: model.info, concurrency: 1, forward: (request) => (left-- > 0 ? model.forward(request) : Promise.reject(new Error('pulled the plug'))) };
+    for (const runs of [9, 4]) {
+      left = runs;
+      await assert.rejects(circuits({ ...input, model: dying, dir, targets, options }), /pulled the plug/);
+    }
+    const resumed = await circuits({ ...input, dir, targets, options });
+    assert.equal(resumed.hash, whole.hash);
+    assert.deepEqual(resumed.nodes, whole.nodes);
+    assert.ok(resumed.ablations < whole.ablations);
+    await input.tokens.close();
+  }));
+
+test('unknown targets are named errors', () =>
+  withFolder(async (folder) => {
+    const input = await setUp(folder);
+    const dir = await freshDir(folder, 'run');
+    for (const [target, message] of [[{ dictionary: '9-a', index: 0 }, /no such dictionary/], [{ dictionary: '2-a', index: 30 }, /0 to 29/], [{ dictionary: '2-a', index: 1.5 }, /0 to 29/]] as const) {
+      await assert.rejects(circuits({ ...input, dir, targets: [target] }), (error) => error instanceof CallerError && error.code === 'NOT_FOUND' && message.test(error.message));
+    }
+    await input.tokens.close();
+  }));
