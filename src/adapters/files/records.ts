@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
+import { CallerError } from '../../domain/errors.ts';
 import { fileLines } from './lines.ts';
-import { writeFully, writeWholeFile } from './wholeFile.ts';
+import { openIn, writeFully, writeWholeFile } from './wholeFile.ts';
 
 /** Bytes gathered before a write. */
 const FLUSH_BYTES = 1 << 18;
@@ -37,9 +36,7 @@ export async function writeRecords<T>(path: string, records: AsyncIterable<T> | 
 /** See Artefacts.appendRecords. A torn line that a crash left at the end is cut off first. */
 export async function appendRecords<T>(path: string, records: readonly T[]): Promise<void> {
   if (records.length === 0) return;
-  const file = await open(path, 'a+').catch((cause: unknown) => {
-    throw new OutsideError('disk', `cannot append to ${path}: ${messageOf(cause)}`, { cause });
-  });
+  const file = await openIn(path, 'a+');
   try {
     const { size } = await file.stat();
     const last = Buffer.alloc(1);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { CallerError } from '../../domain/errors.ts';
 
 interface Holder {
@@ -11,52 +12,63 @@ interface Holder {
   readonly since: string;
 }
 
+/** Looks at the folder before giving up: each round lost means that another taker won. */
+const ROUNDS = 5;
+
 let serial = 0;
 
 /**
- * Takes the lock file at `path` for this process, or throws BUSY when a living process holds it. A lock whose process is
- * gone is taken over. Processes of other hosts count as living: their folder is shared, we cannot see them.
+ * Takes the lock of a folder for this process and returns the lock's file, or throws BUSY when a living process holds it.
+ *
+ * Locks are files `lock.1`, `lock.2` …; the highest counts. One whose process is gone is not removed but overtaken by the
+ * next number: creating a name that must not exist is the only step that decides, so of any number of takers one wins, even
+ * when some act on an old view of the folder. A process of another host counts as living: we cannot see it.
  */
-export async function takeLock(path: string): Promise<void> {
+export async function takeLock(folder: string): Promise<string> {
   const mine: Holder = { pid: process.pid, started: startOf(process.pid), host: hostname(), since: new Date().toISOString() };
-  const candidate = `${path}.${process.pid}-${serial++}.tmp`;
-  await writeFile(candidate, JSON.stringify(mine));
+  const candidate = join(folder, `lock-${process.pid}-${serial++}.tmp`);
   try {
-    // Linking fails when the name exists: exactly one taker wins. Two rounds: one may remove a dead process's lock.
-    for (let round = 0; round < 2; round++) {
-      try {
-        await link(candidate, path);
-        return;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    await writeFile(candidate, JSON.stringify(mine)); // linked when whole: a lock is never torn
+    for (let round = 0; round < ROUNDS; round++) {
+      const highest = Math.max(0, ...(await lockNumbers(folder)));
+      if (highest > 0) {
+        const text = await readFile(join(folder, `lock.${highest}`), 'utf8').catch(() => null);
+        if (text === null) continue; // released meanwhile
+        const holder = parseHolder(text);
+        if (holder !== null && isAlive(holder)) throw busy(folder, holder);
       }
-      const text = await readFile(path, 'utf8').catch(() => null);
-      if (text === null) continue; // released meanwhile
-      const holder = parseHolder(text);
-      if (holder !== null && isAlive(holder)) throw busy(path, holder);
-      await removeDead(path, text);
+      const path = join(folder, `lock.${highest + 1}`);
+      const won = await link(candidate, path).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === 'EEXIST') return false;
+          throw error;
+        },
+      );
+      if (won) return path;
     }
-    throw busy(path, null);
+    throw busy(folder, null);
+  } catch (error) {
+    // The folder went away: the run was finished meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw busy(folder, null);
+    throw error;
   } finally {
     await rm(candidate, { force: true });
   }
 }
 
+/** Gives back a lock of ours. */
 export async function releaseLock(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/** Moves the dead lock aside. When another taker was faster, what we moved is its living lock: it is put back. */
-async function removeDead(path: string, deadText: string): Promise<void> {
-  const aside = `${path}.dead-${process.pid}-${serial++}.tmp`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  if ((await readFile(aside, 'utf8')) !== deadText) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
+/** Removes all locks of a folder that nobody can open as a run under way any more. */
+export async function clearLocks(folder: string): Promise<void> {
+  for (const number of await lockNumbers(folder)) await rm(join(folder, `lock.${number}`), { force: true });
+}
+
+async function lockNumbers(folder: string): Promise<number[]> {
+  return (await readdir(folder)).flatMap((name) => /^lock\.(\d+)$/.exec(name)?.[1] ?? []).map(Number);
 }
 
 function parseHolder(text: string): Holder | null {
@@ -64,7 +76,7 @@ function parseHolder(text: string): Holder | null {
     const holder = JSON.parse(text) as Holder;
     return Number.isSafeInteger(holder.pid) ? holder : null;
   } catch {
-    return null; // torn by a crash while it was written: nobody holds it
+    return null; // damaged: nobody holds it
   }
 }
 
@@ -88,7 +100,7 @@ function startOf(pid: number): string | null {
   }
 }
 
-function busy(path: string, holder: Holder | null): CallerError {
+function busy(folder: string, holder: Holder | null): CallerError {
   const who = holder === null ? 'another process' : `process ${holder.pid} on ${holder.host} since ${holder.since}`;
-  return new CallerError('BUSY', `this run is under way in ${who} (lock ${path}); wait for it to finish or stop it, then try again`);
+  return new CallerError('BUSY', `this run is under way in ${who} (folder ${folder}); wait for it to finish or stop it, then try again`);
 }

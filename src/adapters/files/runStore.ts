@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CallerError, invariant, messageOf } from '../../domain/errors.ts';
 import type { Run } from '../../domain/run.ts';
 import type { FinishedRun, OpenRun, RunIdentity, RunStore } from '../../ports/RunStore.ts';
-import { releaseLock, takeLock } from './runLock.ts';
+import { clearLocks, releaseLock, takeLock } from './runLock.ts';
 import { syncFolder, writeFully, writeWholeFile } from './wholeFile.ts';
 
 export interface RunStoreOptions {
@@ -16,7 +16,6 @@ export interface RunStoreOptions {
 
 const MANIFEST = 'manifest.json';
 const BEGUN = 'begun.json';
-const LOCK = 'lock';
 
 /**
  * Runs as folders: `<home>/runs/<stage>-<first 16 digits of key>`, finished, with manifest.json (a Run); the same name
@@ -52,8 +51,7 @@ export function openRunStore(home: string, options: RunStoreOptions = {}): RunSt
   const open = async (identity: RunIdentity): Promise<OpenRun> => {
     const { key, final, partial } = place(identity);
     await mkdir(partial, { recursive: true });
-    const lock = join(partial, LOCK);
-    await takeLock(lock);
+    const lock = await takeLock(partial);
     const startedAt = await beginning(partial, identity);
     let held = true;
     return {
@@ -67,7 +65,7 @@ export function openRunStore(home: string, options: RunStoreOptions = {}): RunSt
         await rename(partial, final);
         await syncFolder(runs);
         held = false;
-        await releaseLock(join(final, LOCK));
+        await clearLocks(final);
         return { run, dir: final };
       },
       async release() {

@@ -1,4 +1,4 @@
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OutsideError, messageOf } from '../../domain/errors.ts';
 
@@ -6,13 +6,12 @@ let serial = 0;
 
 /**
  * Writes a file that appears whole or not at all: `fill` writes to a temporary name beside `path`, the bytes are flushed
- * to disk, then the name is taken by rename. What `fill` throws is rethrown and the temporary file removed.
+ * to disk, then the name is taken by rename. What `fill` throws is rethrown and the temporary file removed. Missing folders
+ * are made.
  */
 export async function writeWholeFile<T>(path: string, fill: (file: FileHandle) => Promise<T>): Promise<T> {
   const temporary = `${path}.${process.pid}-${serial++}.tmp`;
-  const file = await open(temporary, 'w').catch((cause: unknown) => {
-    throw new OutsideError('disk', `cannot write ${path}: ${messageOf(cause)}`, { cause });
-  });
+  const file = await openIn(temporary, 'w', path);
   let done = false;
   try {
     const result = await fill(file);
@@ -27,6 +26,16 @@ export async function writeWholeFile<T>(path: string, fill: (file: FileHandle) =
       await file.close().catch(() => undefined);
       await rm(temporary, { force: true });
     }
+  }
+}
+
+/** Opens `name`, making its folder where that is missing; `path` is what an error calls it. */
+export async function openIn(name: string, flags: string, path = name): Promise<FileHandle> {
+  try {
+    await mkdir(dirname(name), { recursive: true });
+    return await open(name, flags);
+  } catch (cause) {
+    throw new OutsideError('disk', `cannot write ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -63,7 +63,8 @@ class TrainerThread {
   #failure: Error | undefined;
 
   constructor(threads: number) {
-    this.#worker = new Worker(new URL('./trainerWorker.ts', import.meta.url), { workerData: { threads }, name: 'trainer' });
+    // No flags of this process: some (--eval, --input-type, --test) make no sense in a worker and would stop it.
+    this.#worker = new Worker(new URL('./trainerWorker.ts', import.meta.url), { workerData: { threads }, name: 'trainer', execArgv: [] });
     this.#worker.unref();
     this.#worker.on('message', (reply: TrainerReply) => this.#settle(reply));
     this.#worker.on('error', (cause) => this.#fail(new OutsideError('onnxruntime', `training worker failed: ${String(cause)}`, { cause })));

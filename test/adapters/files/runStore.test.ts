@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { canonicalJson, openRunStore } from '../../../src/adapters/files/runStore.ts';
@@ -50,20 +51,28 @@ test('one holder at a time; a released run keeps its folder and its start', asyn
   });
 });
 
-test('of many openers at once exactly one wins, also over a dead lock', async () => {
+test('of many openers at once exactly one wins, also over dead locks', async () => {
   await withFolder(async (home) => {
     const store = openRunStore(home);
-    const dead = { pid: 2 ** 22 + 1, started: '1', host: (await import('node:os')).hostname(), since: 'then' };
-    for (const lockText of [null, JSON.stringify(dead), '{"pid":']) {
+    const dead = JSON.stringify({ pid: 2 ** 22 + 1, started: '1', host: hostname(), since: 'then' });
+    const reused = JSON.stringify({ pid: process.pid, started: '1', host: hostname(), since: 'then' });
+    for (const locks of [[], [dead], [dead, reused], [dead, reused, '{"pid":']]) {
       const probe = await store.open(identity);
       await probe.release();
-      if (lockText !== null) await writeFile(join(probe.dir, 'lock'), lockText);
-      const results = await Promise.allSettled(Array.from({ length: 8 }, () => store.open(identity)));
-      const won = results.filter((result) => result.status === 'fulfilled');
-      assert.equal(won.length, 1, `lock ${lockText}`);
-      for (const result of results) if (result.status === 'rejected') assert.ok(busy(result.reason), String(result.reason));
-      await won[0]!.value.release();
+      for (const [i, text] of locks.entries()) await writeFile(join(probe.dir, `lock.${i + 1}`), text);
+      for (let round = 0; round < 10; round++) {
+        const results = await Promise.allSettled(Array.from({ length: 8 }, () => store.open(identity)));
+        const won = results.filter((result) => result.status === 'fulfilled');
+        assert.equal(won.length, 1, `locks ${locks.join(' ')}`);
+        for (const result of results) if (result.status === 'rejected') assert.ok(busy(result.reason), String(result.reason));
+        await won[0]!.value.release();
+      }
     }
+    const elsewhere = JSON.stringify({ pid: 1, started: '1', host: 'another-host', since: 'then' });
+    const probe = await store.open(identity);
+    await probe.release();
+    await writeFile(join(probe.dir, 'lock.9'), elsewhere);
+    await assert.rejects(store.open(identity), busy);
   });
 });
 
