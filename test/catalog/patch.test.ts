@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
+import { createPatchService, type PatchService } from '../../src/catalog/patch.ts';
+import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
+import { CallerError } from '../../src/domain/errors.ts';
+import type { FeaturePatch, PatchInput, PatchRun } from '../../src/domain/patch.ts';
+import type { DictionaryRow } from '../../src/ports/CatalogReader.ts';
+import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
+import { perfectDictionary, tiedDictionary } from '../helpers/tiedDictionary.ts';
+import { wordTokenizer } from '../helpers/wordTokenizer.ts';
+import { readFixture } from '../lm/fixture.ts';
+
+const NAME = 'tiny';
+let model: SubjectModel;
+let dictionaries: DictionaryWeights[];
+let forwards = 0;
+
+before(async () => {
+  const opened = await openSubjectModel(readFixture('neox-serial').folder!, { device: 'cpu', workers: 1, name: NAME });
+  model = {
+    info: opened.info,
+    concurrency: 1,
+    forward: (request) => (forwards++, opened.forward(request)),
+    unembedding: () => opened.unembedding(),
+    finalNormGain: () => opened.finalNormGain(),
+    close: () => opened.close(),
+  };
+  const d = model.info.dModel;
+  dictionaries = [
+    tiedDictionary('0-test', 'resid_post.0', d, 300, { seed: 1, bias: -0.1 }),
+    tiedDictionary('2-test', 'resid_post.2', d, 20, { seed: 1, bias: -0.1 }),
+    perfectDictionary('1-perfect', 'resid_post.1', d, 3),
+  ];
+});
+after(() => model.close());
+
+function row({ config }: DictionaryWeights, id: number): DictionaryRow {
+  return {
+    id, model: NAME, name: config.name, hookPoint: config.hookPoint, layer: id, architecture: config.architecture, dIn: config.dIn, nFeatures: config.nFeatures,
+    l1: null, weightsHash: config.weightsHash, location: '', quality: null, trainRun: '', analyseRun: null, tokensAnalysed: null, createdAt: '',
+  };
+}
+
+/** A service over the real model; only the database is a map. */
+function service(stored = new Map<string, PatchRun>()): PatchService {
+  return createPatchService({
+    reader: {
+      models: () => Promise.resolve([{ ...model.info, source: '' }]),
+      dictionaries: () => Promise.resolve(dictionaries.map(row)),
+      patchRun: (id) => Promise.resolve(stored.get(id) ?? null),
+      savePatchRun: (run) => Promise.resolve(void stored.set(run.id, structuredClone(run))),
+    },
+    live: {
+      open: () => Promise.resolve({ model, tokenizer: wordTokenizer(model.info.vocabSize, 2) }),
+      dictionary: (_, name) => Promise.resolve(dictionaries.find((weights) => weights.config.name === name)!),
+    },
+    codeVersion: 'test',
+  });
+}
+
+function feature(dictionary: string, index: number, operation: FeaturePatch['operation'] = { kind: 'ablate' }, positions: FeaturePatch['positions'] = null): FeaturePatch {
+  return { feature: { model: NAME, dictionary, index }, operation, positions };
+}
+
+const plain: PatchInput = { model: NAME, base: 'w5 w9 w11 w30', target: null, features: [feature('0-test', 5)], readPositions: null, topTokens: 5 };
+
+test('a patch reports tokens from the document start, divergences, changes, activations before and after', async () => {
+  const { features, ...rest } = plain;
+  const input: PatchInput = { ...rest, target: 'w5 w9 w12 w30', features: [...features, feature('2-test', 7, { kind: 'set', value: 3 }, [-1, 1])], readPositions: [-1, 2] };
+  const { result, weightsHash, codeVersion } = await service().patch(input);
+  assert.deepEqual(result.tokens, ['w2', 'w5', 'w9', 'w11', 'w30']);
+  assert.deepEqual(result.targetTokens, ['w2', 'w5', 'w9', 'w12', 'w30']);
+  assert.deepEqual(result.positions.map((p) => [p.position, p.token]), [[2, 'w9'], [4, 'w30']]);
+  const [early, last] = result.positions;
+  assert.ok(last.klFromBase > 1e-4 && last.klBaseFromTarget! > 1e-6 && last.klFromTarget! > 1e-6);
+  assert.equal(last.changes.length, 5);
+  assert.ok(early.klBaseFromTarget! < 1e-9, 'base and target are the same up to position 2');
+  for (const c of last.changes) assert.ok(c.baseLogProb <= 0 && c.patchedLogProb <= 0 && c.token === `w${c.id}`);
+  assert.deepEqual(result.features[0].after, [0, 0, 0, 0, 0]);
+  assert.ok(result.features[0].before.some((c) => c > 0));
+  assert.deepEqual([1, 4].map((t) => result.features[1].after[t]), [3, 3]);
+  assert.equal(result.features[1].after[2], result.features[1].before[2]);
+  assert.equal(result.features[1].hookPoint, 'resid_post.2');
+  assert.ok(result.editMagnitude > 0);
+  assert.deepEqual([weightsHash, codeVersion], [model.info.weightsHash, 'test']);
+});
+
+test('a perfect dictionary carries the target over', async () => {
+  const all = Array.from({ length: dictionaries[2].config.nFeatures }, (_, index) => feature('1-perfect', index, { kind: 'replace_from_target' }));
+  const { result } = await service().patch({ ...plain, target: 'w5 w40 w12 w31', features: all });
+  const [position] = result.positions;
+  assert.ok(position.klFromTarget! < 1e-8);
+  assert.ok(position.klBaseFromTarget! > 1e-4);
+});
+
+test('the same patch has the same id, is stored, and is not run again, alone or at the same time', async () => {
+  const stored = new Map<string, PatchRun>();
+  const patches = service(stored);
+  forwards = 0;
+  const runs = await Promise.all(Array.from({ length: 20 }, () => patches.patch(plain)));
+  const used = forwards;
+  assert.ok(used <= 2, `${used} forward runs for one patch`);
+  assert.equal(stored.size, 1);
+  for (const run of runs) assert.deepEqual(run, runs[0]);
+  assert.deepEqual(await patches.patch(plain), runs[0]);
+  assert.equal(forwards, used);
+  const changed: PatchInput[] = [
+    { ...plain, base: 'w5 w9 w11 w31' },
+    { ...plain, topTokens: 6 },
+    { ...plain, readPositions: [-1] },
+    { ...plain, features: [feature('0-test', 4)] },
+    { ...plain, features: [feature('0-test', 3, { kind: 'scale', factor: 0 })] },
+    { ...plain, features: [feature('0-test', 3, { kind: 'scale', factor: 1 })] },
+    { ...plain, features: [feature('0-test', 3, { kind: 'ablate' }, [0])] },
+  ];
+  for (const input of changed) await patches.patch(input);
+  assert.equal(stored.size, 1 + changed.length);
+  const again = await service().patch(plain);
+  assert.deepEqual({ ...again, createdAt: '', milliseconds: 0 }, { ...runs[0], createdAt: '', milliseconds: 0 });
+});
+
+test('scaling by 1 and patching silent features change nothing', async () => {
+  const { result } = await service().patch({ ...plain, features: [feature('0-test', 5, { kind: 'scale', factor: 1 }), feature('0-test', 4, { kind: 'scale', factor: 1 })] });
+  assert.ok(result.positions[0].klFromBase < 1e-9);
+  assert.equal(result.editMagnitude, 0);
+});
+
+test('bad input is a named error that says where', async () => {
+  const many = Array.from({ length: 257 }, (_, index) => feature('0-test', index));
+  const cases: [string, Partial<PatchInput>, string, RegExp, string][] = [
+    ['unknown model', { model: 'other' }, 'NOT_FOUND', /no model "other"; it has tiny/, 'model'],
+    ['another model in the address', { features: [{ ...feature('0-test', 1), feature: { model: 'x', dictionary: '0-test', index: 1 } }] }, 'BAD_INPUT', /belongs to model x/, 'features.0.feature'],
+    ['unknown dictionary', { features: [feature('0-test', 1), feature('7-none', 1)] }, 'NOT_FOUND', /has 0-test, 2-test, 1-perfect/, 'features.1.feature'],
+    ['index too large', { features: [feature('2-test', 20)] }, 'NOT_FOUND', /0 to 19/, 'features.0.feature'],
+    ['negative index', { features: [feature('2-test', -1)] }, 'NOT_FOUND', /0 to 19/, 'features.0.feature'],
+    ['NaN index', { features: [feature('2-test', NaN)] }, 'NOT_FOUND', /0 to 19/, 'features.0.feature'],
+    ['no features', { features: [] }, 'BAD_INPUT', /at least one/, 'features'],
+    ['too many features', { features: many }, 'LIMIT_EXCEEDED', /257/, 'features'],
+    ['empty base', { base: '' }, 'BAD_INPUT', /base is empty/, 'base'],
+    ['base without tokens', { base: '   ' }, 'BAD_INPUT', /base has no tokens/, 'base'],
+    ['empty target', { target: '' }, 'BAD_INPUT', /target is empty/, 'target'],
+    ['10,000 tokens', { base: 'w5 '.repeat(10_000) }, 'TEXT_TOO_LONG', /10000 tokens and one that starts the document.*at most 48/, 'base'],
+    ['one token too long with the document start', { base: 'w5 '.repeat(48) }, 'TEXT_TOO_LONG', /48 tokens and one/, 'base'],
+    ['target of another length', { target: 'w5 w9 w12' }, 'BAD_INPUT', /base has 5 tokens and target 4.*differ at position 3: "w11" in base, "w12" in target/, 'target'],
+    ['target that ends early', { target: 'w5 w9 w11' }, 'BAD_INPUT', /position 4: "w30" in base, nothing in target/, 'target'],
+    ['replace without target', { features: [feature('0-test', 1, { kind: 'replace_from_target' })] }, 'BAD_INPUT', /there is no target/, 'target'],
+    ['NaN value', { features: [feature('0-test', 1, { kind: 'set', value: NaN })] }, 'BAD_INPUT', /value is NaN/, 'features.0.operation.value'],
+    ['infinite factor', { features: [feature('0-test', 1, { kind: 'scale', factor: Infinity })] }, 'BAD_INPUT', /factor is Infinity/, 'features.0.operation.factor'],
+    ['huge value', { features: [feature('0-test', 1, { kind: 'set', value: 1e30 })] }, 'BAD_INPUT', /at most 1000000/, 'features.0.operation.value'],
+    ['unknown operation', { features: [feature('0-test', 1, JSON.parse('{"kind":"explode"}') as FeaturePatch['operation'])] }, 'BAD_INPUT', /unknown operation explode/, 'features.0.operation'],
+    ['position after the end', { features: [feature('0-test', 1, { kind: 'ablate' }, [0, 5])] }, 'BAD_INPUT', /position 5 .*0 to 4/, 'features.0.positions.1'],
+    ['position before the start', { features: [feature('0-test', 1, { kind: 'ablate' }, [-6])] }, 'BAD_INPUT', /position -6/, 'features.0.positions.0'],
+    ['half a position', { features: [feature('0-test', 1, { kind: 'ablate' }, [0.5])] }, 'BAD_INPUT', /position 0.5/, 'features.0.positions.0'],
+    ['no positions', { features: [feature('0-test', 1, { kind: 'ablate' }, [])] }, 'BAD_INPUT', /positions is empty/, 'features.0.positions'],
+    ['twice at one position', { features: [feature('0-test', 1, { kind: 'ablate' }, [4]), feature('0-test', 1, { kind: 'ablate' }, [-1])] }, 'BAD_INPUT', /twice at position 4/, 'features.1'],
+    ['read position outside', { readPositions: [9] }, 'BAD_INPUT', /position 9/, 'readPositions.0'],
+    ['no read positions', { readPositions: [] }, 'BAD_INPUT', /readPositions is empty/, 'readPositions'],
+    ['too many read positions', { readPositions: Array.from({ length: 65 }, () => 0) }, 'LIMIT_EXCEEDED', /65/, 'readPositions'],
+    ['no top tokens', { topTokens: 0 }, 'LIMIT_EXCEEDED', /topTokens is 0/, 'topTokens'],
+    ['too many top tokens', { topTokens: 51 }, 'LIMIT_EXCEEDED', /51/, 'topTokens'],
+    ['half a top token', { topTokens: 1.5 }, 'LIMIT_EXCEEDED', /1.5/, 'topTokens'],
+  ];
+  for (const [what, change, code, message, field] of cases) {
+    await assert.rejects(service().patch({ ...plain, ...change }), (error: unknown) => {
+      assert.ok(error instanceof CallerError, `${what}: ${String(error)}`);
+      assert.deepEqual([error.code, error.field?.join('.')], [code, field], what);
+      assert.match(error.message, message, what);
+      return true;
+    });
+  }
+});
+
+test('the longest prompt that fits runs', async () => {
+  const { result } = await service().patch({ ...plain, base: 'w5 '.repeat(47), readPositions: Array.from({ length: 48 }, (_, t) => t) });
+  assert.equal(result.tokens.length, 48);
+  assert.equal(result.positions.length, 48);
+});
