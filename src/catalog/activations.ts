@@ -4,6 +4,7 @@ import type { CatalogReader, DictionaryRow, FeatureKey } from '../ports/CatalogR
 import type { LiveModels } from '../ports/LiveModels.ts';
 import { selectDictionaries } from './dictionaries.ts';
 import { checkCount, checkText, LIMITS } from './limits.ts';
+import { promptIds, tokenTexts } from './prompt.ts';
 
 export interface ActivationsArgs {
   readonly model: string;
@@ -40,20 +41,14 @@ export interface TextActivations {
 
 /**
  * Runs the model on a text and reads its dictionaries: per token the topK strongest features, and over the text the topK
- * features with the largest activations. Throws NOT_FOUND, TEXT_TOO_LONG, LIMIT_EXCEEDED, MODEL_UNAVAILABLE.
+ * features with the largest activations. Positions are those of `patch`: position 0 is the document-start token. Throws NOT_FOUND, TEXT_TOO_LONG, LIMIT_EXCEEDED, MODEL_UNAVAILABLE.
  */
 export async function liveActivations(reader: CatalogReader, live: LiveModels, args: ActivationsArgs): Promise<TextActivations> {
   checkText('text', args.text, LIMITS.textCharacters);
   checkCount('topK', args.topK, 1, LIMITS.topK);
   const rows = await chosenDictionaries(reader, args);
   const { model, tokenizer } = await live.open(args.model);
-  const ids = tokenizer.encode(args.text);
-  if (ids.length === 0) throw new CallerError('BAD_INPUT', 'text has no tokens: expected some text', { field: ['text'] });
-  if (ids.length > model.info.contextLength) {
-    throw new CallerError('TEXT_TOO_LONG', `text has ${ids.length} tokens: ${args.model} reads at most ${model.info.contextLength}`, {
-      field: ['text'],
-    });
-  }
+  const ids = promptIds(tokenizer, model.info.contextLength, args.text, 'text');
   const encode = await Promise.all(rows.map((row) => live.dictionary(row.model, row.name)));
   const { codes } = await model.forward({
     batch: { rows: 1, cols: ids.length, ids, lengths: Int32Array.of(ids.length) },
@@ -62,7 +57,7 @@ export async function liveActivations(reader: CatalogReader, live: LiveModels, a
     encode,
   });
   invariant(codes.length === rows.length, `${rows.length} dictionaries asked, ${codes.length} answered`);
-  const tokens = Array.from(ids, (id) => tokenizer.token(id));
+  const tokens = tokenTexts(tokenizer, ids);
   return {
     model: args.model,
     tokens,

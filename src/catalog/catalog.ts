@@ -6,20 +6,16 @@ import { liveActivations, type ActivationsArgs, type TextActivations } from './a
 import { selectDictionaries, type DictionarySelection } from './dictionaries.ts';
 import { featurePage, type FeatureConditions, type FeaturePageArgs, type FeatureView } from './features.ts';
 import { Gate } from './gate.ts';
-import { checkCount, checkText, LIMITS } from './limits.ts';
+import { checkText, LIMITS } from './limits.ts';
 import type { Page } from './page.ts';
+import type { PatchService } from './patch.ts';
 import { searchFeatures, type SearchArgs, type SearchResultPage } from './search.ts';
-
-/** Runs a causal intervention and stores it; see patch.ts. */
-export interface Patches {
-  patch(input: PatchInput): Promise<PatchRun>;
-}
 
 export interface CatalogParts {
   readonly reader: CatalogReader;
   readonly search: FeatureSearch;
   readonly live: LiveModels;
-  readonly patches: Patches;
+  readonly patches: PatchService;
   /** Version of the program. */
   readonly version: string;
 }
@@ -47,11 +43,6 @@ export function createCatalog({ reader, search, live, patches, version }: Catalo
     async patch(input) {
       checkText('base', input.base, LIMITS.textCharacters);
       if (input.target !== null) checkText('target', input.target, LIMITS.textCharacters);
-      checkCount('features.length', input.features.length, 1, LIMITS.patchFeatures);
-      checkCount('topTokens', input.topTokens, 1, LIMITS.topK);
-      for (const positions of [input.readPositions, ...input.features.map((feature) => feature.positions)]) {
-        if (positions !== null) checkCount('positions.length', positions.length, 1, LIMITS.readPositions);
-      }
       return await gate.run(() => patches.patch(input));
     },
   };

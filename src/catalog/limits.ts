@@ -16,10 +16,6 @@ export const LIMITS = {
   dictionaries: 16,
   /** Features reported per token. */
   topK: 50,
-  /** Edits of one patch. */
-  patchFeatures: 256,
-  /** Positions whose distributions are compared. */
-  readPositions: 64,
   /** Live model runs at once, and waiting behind them. */
   liveRunning: 4,
   liveWaiting: 32,

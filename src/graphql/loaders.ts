@@ -38,15 +38,11 @@ export function createLoaders(reader: CatalogReader): Loaders {
       return names.map((name) => found.get(name) ?? null);
     }),
     dictionaryById,
-    dictionaryByName: new DataLoader((names: readonly string[]) =>
-      dictionariesByName(
-        reader,
-        names.map((text) => {
-          const slash = text.indexOf('/');
-          return { model: text.slice(0, slash), name: text.slice(slash + 1) };
-        }),
-      ),
-    ),
+    dictionaryByName: new DataLoader(async (names: readonly string[]) => {
+      const rows = await dictionariesByName(reader, names.map(splitName));
+      for (const row of rows) if (row !== null) dictionaryById.prime(row.id, row);
+      return rows;
+    }),
     feature: new DataLoader(async (keys: readonly FeatureKey[]) => {
       const dictionaries = await Promise.all(keys.map((key) => dictionaryById.load(key.dictionaryId)));
       return viewsOf(reader, keys, dictionaries);
@@ -64,6 +60,19 @@ export function createLoaders(reader: CatalogReader): Loaders {
     }),
     run: new DataLoader((keys: readonly string[]) => reader.runs(keys)),
   };
+}
+
+function splitName(text: string): { model: string; name: string } {
+  const slash = text.indexOf('/');
+  return { model: text.slice(0, slash), name: text.slice(slash + 1) };
+}
+
+/** Keeps features a use-case has read, so that the rest of the request does not read them or their dictionaries again. */
+export function remember(loaders: Loaders, views: Iterable<FeatureView>): void {
+  for (const view of views) {
+    loaders.dictionaryById.prime(view.dictionary.id, view.dictionary);
+    loaders.feature.prime(view.row, view);
+  }
 }
 
 /** The loader of these arguments: keys asked with other arguments are other rows, so they never share a batch. */

@@ -1,4 +1,5 @@
 import type { ApolloServerPlugin } from '@apollo/server';
+import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import type { Context } from './context.ts';
 import { checkOperation, measureOperation, type OperationLimits } from './limits.ts';
@@ -12,6 +13,11 @@ export function limitsPlugin(limits: OperationLimits): ApolloServerPlugin<Contex
         async didResolveOperation({ schema, document, operation, request }) {
           // An operation name that names nothing; executing it gives the error.
           if (operation === undefined || operation === null) return;
+          if (schema.getRootType(operation.operation) === undefined || schema.getRootType(operation.operation) === null) {
+            throw new GraphQLError(`this server has no ${operation.operation} operations`, {
+              extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
+            });
+          }
           const measure = measureOperation(schema, document, operation, request.variables ?? {});
           checkOperation(measure, limits);
           cost = measure.cost;

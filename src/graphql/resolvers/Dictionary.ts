@@ -2,6 +2,7 @@ import { featurePage, type FeatureConditions, type FeaturePageArgs } from '../..
 import type { DictionaryRow } from '../../ports/CatalogReader.ts';
 import type { Resolver } from '../context.ts';
 import { toGlobalId } from '../ids.ts';
+import { remember } from '../loaders.ts';
 import { connectionOf } from './connections.ts';
 
 interface FeaturesArgs extends FeaturePageArgs {
@@ -19,6 +20,9 @@ export const Dictionary = {
     { index: number }
   >,
   // One statement per dictionary of the request: pages of several dictionaries cannot be read by one keyset. Its @cost says so.
-  features: (async (row, { filter, ...args }, { catalog }) =>
-    connectionOf(await featurePage(catalog.reader, [row], filter ?? {}, args))) satisfies Resolver<DictionaryRow, FeaturesArgs>,
+  features: (async (row, { filter, ...args }, { catalog, loaders }) => {
+    const connection = connectionOf(await featurePage(catalog.reader, [row], filter ?? {}, args));
+    remember(loaders, connection.nodes);
+    return connection;
+  }) satisfies Resolver<DictionaryRow, FeaturesArgs>,
 };

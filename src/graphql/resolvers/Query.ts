@@ -8,6 +8,7 @@ import type { ActivationsArgs } from '../../catalog/activations.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
 import type { Context, Resolver } from '../context.ts';
 import { fromGlobalId } from '../ids.ts';
+import { remember } from '../loaders.ts';
 import { connectionOf } from './connections.ts';
 import { featureAt, loadNode } from './Node.ts';
 
@@ -49,11 +50,16 @@ export const Query = {
     PageArgs & { filter?: DictionarySelection | null }
   >,
   feature: ((_, { address }, context) => featureAt(parseAddress(address), context)) satisfies Resolver<unknown, { address: string }>,
-  features: (async (_, { filter, ...args }, { catalog }) =>
-    connectionOf(await catalog.features(selectionOf(filter), filter ?? {}, args))) satisfies Resolver<unknown, FeaturesArgs>,
-  searchFeatures: (async (_, { query, filter, ...args }, { catalog }) => {
+  features: (async (_, { filter, ...args }, { catalog, loaders }) => {
+    const connection = connectionOf(await catalog.features(selectionOf(filter), filter ?? {}, args));
+    remember(loaders, connection.nodes);
+    return connection;
+  }) satisfies Resolver<unknown, FeaturesArgs>,
+  searchFeatures: (async (_, { query, filter, ...args }, { catalog, loaders }) => {
     const page = await catalog.search({ ...args, query, selection: selectionOf(filter), minScore: filter?.minScore ?? null });
-    return { ...connectionOf(page), matched: page.matched };
+    const connection = connectionOf(page);
+    remember(loaders, connection.nodes);
+    return { ...connection, matched: page.matched };
   }) satisfies Resolver<unknown, SearchFeaturesArgs>,
   activations: ((_, args, { catalog }) => catalog.activations({ ...args, dictionaries: args.dictionaries ?? null })) satisfies Resolver<
     unknown,

@@ -1,10 +1,10 @@
-import type { Page, PageEdge } from '../../catalog/page.ts';
+import type { PageEdge } from '../../catalog/page.ts';
 
 /** A page in the shape of the Relay connection types. */
-export function connectionOf<T, E extends PageEdge<T>>(page: Page<T, E>) {
+export function connectionOf<E extends PageEdge<unknown>>(page: { readonly edges: readonly E[]; readonly hasNext: boolean; readonly hasPrevious: boolean }) {
   return {
     edges: page.edges,
-    nodes: page.edges.map((edge) => edge.node),
+    nodes: page.edges.map((edge): E['node'] => edge.node),
     pageInfo: {
       hasNextPage: page.hasNext,
       hasPreviousPage: page.hasPrevious,

@@ -1,0 +1,64 @@
+import { pino } from 'pino';
+import { createCatalog } from '../../src/catalog/catalog.ts';
+import { createLiveModels } from '../../src/catalog/liveModels.ts';
+import { createPatchService } from '../../src/catalog/patch.ts';
+import { CallerError } from '../../src/domain/errors.ts';
+import { createServer, type ServerOptions } from '../../src/graphql/server.ts';
+import type { CatalogReader } from '../../src/ports/CatalogReader.ts';
+import { ask, send, type GraphQLAnswer, type Json } from '../helpers/graphqlClient.ts';
+import { seedCatalog, type SeedOptions } from '../helpers/seedCatalog.ts';
+import { withCatalog, type TestCatalog } from '../helpers/withCatalog.ts';
+
+export interface TestServer {
+  readonly url: string;
+  /** Without /graphql. */
+  readonly base: string;
+  readonly catalog: TestCatalog;
+  /** Lines of the server's log, parsed. */
+  readonly log: { readonly msg: string; readonly [key: string]: unknown }[];
+  /** Sends an operation; the answer may hold errors. */
+  send(query: string, variables?: Record<string, Json>, headers?: Record<string, string>): Promise<GraphQLAnswer>;
+  /** Sends an operation that must succeed; returns its data. */
+  ask(query: string, variables?: Record<string, Json>): Promise<Json>;
+}
+
+export interface TestServerOptions {
+  readonly seed?: SeedOptions;
+  readonly server?: Partial<ServerOptions>;
+  /** Replaces reads, to see how failures are shown. */
+  readonly reader?: (reader: CatalogReader) => CatalogReader;
+}
+
+/** A server over HTTP on a seeded catalog in a real PostgreSQL. Its model `toy` has no files: live runs answer MODEL_UNAVAILABLE. */
+export async function withServer(options: TestServerOptions, work: (server: TestServer) => Promise<void>): Promise<void> {
+  await withCatalog(async (catalog) => {
+    await seedCatalog(catalog.writer, options.seed);
+    const reader = options.reader?.(catalog.reader) ?? catalog.reader;
+    const missing = async (): Promise<never> => {
+      throw new CallerError('MODEL_UNAVAILABLE', 'the files of model toy are not here');
+    };
+    const live = createLiveModels({ reader, openModel: missing, openTokenizer: missing, readDictionary: missing, dictionaryBytes: 1e6 });
+    const patches = createPatchService({ reader, live, codeVersion: 'test' });
+    const log: TestServer['log'] = [];
+    const server = await createServer({
+      catalog: createCatalog({ reader, search: catalog.search, live, patches, version: '0.0.0-test' }),
+      host: '127.0.0.1',
+      port: 0,
+      log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as TestServer['log'][number]) }),
+      ...options.server,
+    });
+    const { url } = server;
+    try {
+      await work({
+        url,
+        base: url.replace(/\/graphql$/, ''),
+        catalog,
+        log,
+        send: (query, variables, headers) => send(url, query, variables, headers),
+        ask: (query, variables) => ask(url, query, variables),
+      });
+    } finally {
+      await server.close();
+    }
+  });
+}
