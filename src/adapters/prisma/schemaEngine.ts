@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { ColumnTypeEnum, bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
+import { ColumnTypeEnum, DriverAdapterError, bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
 import type { SchemaEngine } from '@prisma/schema-engine-wasm';
+import { DatabaseError } from 'pg';
 import type { Pool, QueryConfig, QueryResult } from 'pg';
 
 type Exports = Record<string, unknown>;
@@ -43,7 +44,9 @@ function adapt(adapter: Adapter): Adapter {
   const query = pool.query.bind(pool) as (config: string | QueryConfig) => Promise<QueryResult>;
   // It splits a script at every ";" and sends the parts over any connection; a migration must run whole or not at all.
   adapter.executeScript = async (script) => {
-    await query(script);
+    await query(script).catch((error: unknown) => {
+      throw driverError(error);
+    });
   };
   const characters = new WeakMap<object, readonly boolean[]>();
   pool.query = (async (config: QueryConfig) => {
@@ -62,6 +65,13 @@ function adapt(adapter: Adapter): Adapter {
     return { ...result, columnTypes: result.columnTypes.map((type, i) => (mask[i] === true ? ColumnTypeEnum.Character : type)) };
   };
   return adapter;
+}
+
+/** The form in which the engine understands what the server said. */
+function driverError(error: unknown): unknown {
+  if (!(error instanceof DatabaseError)) return error;
+  const { code = 'N/A', severity = 'ERROR', message, detail, column, hint } = error;
+  return new DriverAdapterError({ kind: 'postgres', code, severity, message, detail, column, hint });
 }
 
 /** Prisma's own schema engine, in WebAssembly, talking through the given pool. `datamodel`: text of schema.prisma. */

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Client } from 'pg';
+import { drift, migrate } from '../../../src/adapters/prisma/migrate.ts';
+import { readMigrations } from '../../../src/adapters/prisma/migrations.ts';
+import { CallerError, OutsideError } from '../../../src/domain/errors.ts';
+import { withDatabase } from '../../helpers/withCatalog.ts';
+
+async function query<Row extends Record<string, unknown>>(url: string, text: string): Promise<Row[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Row>(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const names = async (): Promise<string[]> => (await readMigrations()).migrationDirectories.map((migration) => migration.path);
+
+test('migrations apply once, and the result is what schema.prisma says', () =>
+  withDatabase(async (url) => {
+    assert.deepEqual(await migrate(url), await names());
+    assert.deepEqual(await migrate(url), []);
+    assert.equal(await drift(url), '');
+  }));
+
+test('drift is seen', () =>
+  withDatabase(async (url) => {
+    await migrate(url);
+    await query(url, 'ALTER TABLE feature DROP COLUMN density; CREATE INDEX extra ON explanation (run)');
+    const script = await drift(url);
+    assert.match(script, /ADD COLUMN +"density"/);
+    assert.match(script, /DROP INDEX "extra"/);
+  }));
+
+test('the history is the one that prisma migrate keeps', () =>
+  withDatabase(async (url) => {
+    await migrate(url);
+    const rows = await query<{ migration_name: string; checksum: string; finished: boolean; rolled_back_at: null }>(
+      url,
+      'SELECT migration_name, checksum, finished_at IS NOT NULL AS finished, rolled_back_at FROM _prisma_migrations ORDER BY migration_name',
+    );
+    const { baseDir, migrationDirectories } = await readMigrations();
+    const expected = await Promise.all(
+      migrationDirectories.map(async ({ path }) => ({
+        migration_name: path,
+        checksum: createHash('sha256').update(await readFile(join(baseDir, path, 'migration.sql'))).digest('hex'),
+        finished: true,
+        rolled_back_at: null,
+      })),
+    );
+    assert.deepEqual(rows, expected);
+  }));
+
+test('two processes migrating at once: one does, the other waits', () =>
+  withDatabase(async (url) => {
+    const applied = await Promise.all([migrate(url), migrate(url), migrate(url)]);
+    assert.deepEqual(applied.flat(), await names());
+    assert.equal(await drift(url), '');
+  }));
+
+test('a migration that fails leaves nothing of itself; semicolons within it are no ends of statements', () =>
+  withDatabase(async (url) => {
+    const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
+    try {
+      await cp((await readMigrations()).baseDir, folder, { recursive: true });
+      const add = async (name: string, sql: string): Promise<void> => {
+        await mkdir(join(folder, name));
+        await writeFile(join(folder, name, 'migration.sql'), sql);
+      };
+      await add('20990101000000_good', `-- a; b\nCREATE TABLE quoted (a text DEFAULT 'x;y');\nCREATE FUNCTION one() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;`);
+      await add('20990102000000_bad', 'CREATE TABLE half (a int);\nSELECT nothing_of_this_name;');
+      await assert.rejects(migrate(url, { folder }), (error: unknown) => error instanceof OutsideError && /nothing_of_this_name/.test(error.message));
+      const [row] = await query(url, `SELECT to_regclass('half') AS half, one() AS one, (SELECT column_default FROM information_schema.columns WHERE table_name = 'quoted') AS kept`);
+      assert.deepEqual(row, { half: null, one: 1, kept: "'x;y'::text" });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }));
+
+test('a server that forbids the extension is told so', () =>
+  withDatabase(async (url) => {
+    await query(url, `CREATE ROLE limited LOGIN PASSWORD 'limited'; GRANT ALL ON SCHEMA public TO limited`);
+    const limited = new URL(url);
+    limited.username = 'limited';
+    limited.password = 'limited';
+    try {
+      await assert.rejects(migrate(limited.href), (error: unknown) => error instanceof CallerError && error.code === 'BAD_CONFIG' && /CREATE EXTENSION pg_trgm/.test(error.message));
+    } finally {
+      await query(url, 'DROP OWNED BY limited; DROP ROLE limited');
+    }
+  }));
+
+test('a server that is not there is an outside error', async () => {
+  await assert.rejects(migrate('postgresql://nobody:x@127.0.0.1:1/none'), (error: unknown) => error instanceof OutsideError && error.system === 'postgres');
+});
