@@ -32,7 +32,7 @@ export interface LmFixture {
 }
 
 export function lmFixtures(): LmFixture[] {
-  return readdirSync(FIXTURES).sort().map(readFixture);
+  return readdirSync(FIXTURES, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort().map(readFixture);
 }
 
 export function readFixture(name: string): LmFixture {
