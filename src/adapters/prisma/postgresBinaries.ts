@@ -84,7 +84,10 @@ export async function launch(command: string, args: readonly string[], user: Ser
   }
   const prefix = ['--pdeathsig', 'INT'];
   if (user !== null) prefix.push('--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups');
-  if (closed !== null) prefix.push('--inh-caps', '-all,+dac_override', '--ambient-caps', '-all,+dac_override');
+  if (closed !== null) {
+    // The capability is honoured by open(2); by access(2), which initdb uses, only without the fixup of ids.
+    prefix.push('--inh-caps', '-all,+dac_override', '--ambient-caps', '-all,+dac_override', '--securebits', '+no_setuid_fixup');
+  }
   return { command: SETPRIV, args: [...prefix, '--', command, ...args], identity: {} };
 }
 

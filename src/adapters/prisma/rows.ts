@@ -31,6 +31,7 @@ export function dictionaryRow(row: Dictionary & { model: { name: string } }): Di
         : { fvu, l0, aliveShare, vectors: Number(qualityVectors) },
     trainRun: row.trainRun,
     analyseRun: row.analyseRun,
+    explainRun: row.explainRun,
     tokensAnalysed: row.tokensAnalysed === null ? null : Number(row.tokensAnalysed),
     createdAt: row.createdAt.toISOString(),
   };
