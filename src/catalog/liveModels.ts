@@ -9,7 +9,7 @@ export interface LiveModelParts {
   readonly reader: CatalogReader;
   /** Opens weights at a source as the catalog stores it; throws CallerError when they are not on this host. */
   openModel(source: string, name: string): Promise<SubjectModel>;
-  openTokenizer(source: string): Promise<Tokenizer>;
+  openTokenizer(source: string, name: string): Promise<Tokenizer>;
   readDictionary(location: string): Promise<DictionaryWeights>;
   /** Bytes of dictionary weights kept in memory; the least recently used go first. At least one is kept. */
   readonly dictionaryBytes: number;
@@ -31,7 +31,7 @@ export function createLiveModels(parts: LiveModelParts): LiveModels {
     const model = await parts.openModel(row.source, row.name);
     try {
       if (model.info.weightsHash !== row.weightsHash) throw changed(`weights of model ${row.name}`, row.weightsHash, model.info.weightsHash);
-      const tokenizer = await parts.openTokenizer(row.source);
+      const tokenizer = await parts.openTokenizer(row.source, row.name);
       if (tokenizer.hash !== row.tokenizerHash) throw changed(`tokenizer of model ${row.name}`, row.tokenizerHash, tokenizer.hash);
       return { model, tokenizer };
     } catch (error) {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OutsideError } from '../../src/domain/errors.ts';
+import type { CatalogReader } from '../../src/ports/CatalogReader.ts';
 import { at } from '../helpers/graphqlClient.ts';
 import { withServer } from './withServer.ts';
 
 test('bad requests say what is wrong, with a code; failures are masked and logged', async (t) => {
-  const reader = (real: import('../../src/ports/CatalogReader.ts').CatalogReader) =>
+  const reader = (real: CatalogReader) =>
     new Proxy(real, {
       get(target, name) {
         if (name === 'exemplars') return async () => Promise.reject(new TypeError('secret: cannot read x of undefined'));

@@ -108,6 +108,20 @@ export function seedConfig(layer: number, features: number): DictionaryConfig {
   };
 }
 
+/** Synthetic features and explanations for one dictionary. */
+export async function loadSeeded(writer: CatalogWriter, config: DictionaryConfig, location: string, layer = 0, seed = 7): Promise<void> {
+  const features = config.nFeatures;
+  await writer.loadDictionary({
+    config,
+    quality: { fvu: 0.25, l0: 12.5, aliveShare: 0.9, vectors: 10_000 },
+    location,
+    tokensAnalysed: 5_000_000_000,
+    runs: { train: seedRun('train', seed), analyse: seedRun('analyse', seed), explain: seedRun('explain', seed) },
+    features: count(features, (i) => seedFeature(layer, i, features, seed)),
+    explanations: count(features, (i) => seedOutcome(layer, i)),
+  });
+}
+
 /**
  * A small synthetic catalog: model `toy`, one dictionary per layer, every feature with exemplars of all kinds, four of five
  * explained, and `(layer, i) → (layer + 1, i)` and `(layer, i + 1) → (layer + 1, i)` edges.
@@ -132,15 +146,7 @@ export async function seedCatalog(writer: CatalogWriter, options: SeedOptions = 
     Array.from({ length: vocab }, (_, i) => ` t${i}`),
   );
   for (let layer = 0; layer < layers; layer++) {
-    await writer.loadDictionary({
-      config: seedConfig(layer, features),
-      quality: { fvu: 0.25, l0: 12.5, aliveShare: 0.9, vectors: 10_000 },
-      location: `dictionaries/${layer}`,
-      tokensAnalysed: 5_000_000_000,
-      runs: { train: seedRun('train', seed), analyse: seedRun('analyse', seed), explain: seedRun('explain', seed) },
-      features: count(features, (i) => seedFeature(layer, i, features, seed)),
-      explanations: count(features, (i) => seedOutcome(layer, i)),
-    });
+    await loadSeeded(writer, seedConfig(layer, features), `dictionaries/${layer}`, layer, seed);
   }
   await writer.loadEdges(model, seedRun('circuits', seed), seedEdges(layers, features));
 }

@@ -1,0 +1,78 @@
+import { stat } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
+import { pino, type Logger } from 'pino';
+import { fileArtefacts } from './adapters/files/artefacts.ts';
+import { fetchModel } from './adapters/hub/fetchModel.ts';
+import { openSubjectModel } from './adapters/ort/openSubjectModel.ts';
+import { openCatalog } from './adapters/prisma/catalog.ts';
+import { openTokenizer } from './adapters/tokenizers/openTokenizer.ts';
+import { createCatalog } from './catalog/catalog.ts';
+import { createLiveModels } from './catalog/liveModels.ts';
+import { createPatchService } from './catalog/patch.ts';
+import type { Config } from './config.ts';
+import { CallerError } from './domain/errors.ts';
+import { createServer, type RunningServer } from './graphql/server.ts';
+import { CODE_VERSION } from './version.ts';
+
+/** Weights of dictionaries kept in memory by the server: 1 GiB. */
+const DICTIONARY_BYTES = 2 ** 30;
+
+export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken'>;
+
+/** Opens the catalog and serves it; `close` finishes requests under way, then closes models and database. */
+export async function startServer(config: ServerConfig, log: Logger = pino({ level: config.logLevel })): Promise<RunningServer> {
+  const { reader, search, close: closeCatalog } = await openCatalog({
+    home: config.home,
+    ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
+  });
+  const artefacts = fileArtefacts();
+  const live = createLiveModels({
+    reader,
+    openModel: async (source, name) => {
+      const folder = await modelFolder(config, source, name);
+      return openSubjectModel(folder, { name, device: config.device, ...(config.workers === undefined ? {} : { workers: config.workers }) });
+    },
+    openTokenizer: async (source, name) => openTokenizer(await modelFolder(config, source, name)),
+    readDictionary: async (location) => {
+      const folder = resolve(config.home, location);
+      if (!(await isFolder(folder))) throw absent(`the dictionary's folder ${location}`);
+      return (await artefacts.readDictionary(folder)).weights;
+    },
+    dictionaryBytes: DICTIONARY_BYTES,
+  });
+  const closeAll = async (): Promise<void> => {
+    await live.close();
+    await closeCatalog();
+  };
+  try {
+    const patches = createPatchService({ reader, live, codeVersion: CODE_VERSION });
+    const catalog = createCatalog({ reader, search, live, patches, version: CODE_VERSION });
+    const server = await createServer({ catalog, host: config.host, port: config.port, log });
+    return {
+      url: server.url,
+      async close() {
+        await server.close();
+        await closeAll();
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** Where the files of a model are: a folder, absolute or inside CATALOG_HOME, or what a hub id was fetched to. */
+async function modelFolder(config: ServerConfig, source: string, name: string): Promise<string> {
+  const folder = resolve(config.home, source);
+  if (await isFolder(folder)) return folder;
+  if (isAbsolute(source) || !/^[\w.-]+\/[\w.-]+$/.test(source)) throw absent(`the folder of model ${name}`);
+  return fetchModel(source, join(config.home, 'hub'), { token: config.hubToken });
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then((found) => found.isDirectory(), () => false);
+}
+
+function absent(what: string): CallerError {
+  return new CallerError('MODEL_UNAVAILABLE', `${what} is not on this server: what is stored can be read, but nothing can be run`);
+}
