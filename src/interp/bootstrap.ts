@@ -1,6 +1,6 @@
-import { Rng } from '../math/rng.ts';
-import { centredMoments, correlationOf } from './correlation.ts';
-import type { Moments, SimulatedFragment } from './correlation.ts';
+import type { Rng } from '../math/rng.ts';
+import { centredMoments, weightedCorrelation } from './correlation.ts';
+import type { SimulatedFragment } from './correlation.ts';
 
 export interface Interval {
   readonly low: number;
@@ -19,26 +19,27 @@ export const RESAMPLES = 1000;
  */
 export function bootstrapCorrelation(strata: readonly (readonly SimulatedFragment[])[], rng: Rng, resamples = RESAMPLES): Interval | null {
   const moments = centredMoments(strata.flat());
-  const grouped: Moments[][] = [];
-  let at = 0;
-  for (const stratum of strata) {
-    grouped.push(moments.slice(at, at + stratum.length));
-    at += stratum.length;
-  }
-  const values: number[] = [];
+  const values = new Float64Array(resamples);
+  let defined = 0;
+  // How often each fragment is drawn says all about a replicate, and needs no allocation: this runs thousands of times a feature.
+  const drawn = new Uint32Array(moments.length);
   for (let i = 0; i < resamples; i++) {
-    const drawn: Moments[] = [];
-    for (const group of grouped) for (let j = 0; j < group.length; j++) drawn.push(rng.pick(group));
-    const { value } = correlationOf(drawn);
-    if (value !== null) values.push(value);
+    drawn.fill(0);
+    let first = 0;
+    for (const { length } of strata) {
+      for (let j = 0; j < length; j++) drawn[first + rng.int(length)]++;
+      first += length;
+    }
+    const r = weightedCorrelation(moments, drawn);
+    if (!Number.isNaN(r)) values[defined++] = r;
   }
-  if (values.length * 2 < resamples || values.length === 0) return null;
-  values.sort((a, b) => a - b);
-  return { low: quantile(values, 0.025), high: quantile(values, 0.975) };
+  if (defined * 2 < resamples || defined === 0) return null;
+  const sorted = values.subarray(0, defined).sort();
+  return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
 }
 
 /** Linear interpolation between order statistics (numpy's default). `sorted` ascending, not empty. */
-export function quantile(sorted: readonly number[], q: number): number {
+export function quantile(sorted: ArrayLike<number>, q: number): number {
   const at = q * (sorted.length - 1);
   const below = Math.floor(at);
   const above = Math.min(below + 1, sorted.length - 1);

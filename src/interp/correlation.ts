@@ -66,26 +66,40 @@ export function centredMoments(fragments: readonly SimulatedFragment[]): readonl
 
 /** Pearson's r of the union of fragments given by their moments about one common point. */
 export function correlationOf(parts: readonly Moments[]): Correlation {
-  let n = 0;
-  let x = 0;
-  let y = 0;
-  let xx = 0;
-  let yy = 0;
-  let xy = 0;
-  for (const part of parts) {
-    n += part.n;
-    x += part.x;
-    y += part.y;
-    xx += part.xx;
-    yy += part.yy;
-    xy += part.xy;
+  if (parts.every((part) => part.n === 0)) return { value: null, reason: 'no tokens to compare' };
+  const sums = add(parts, null);
+  if (!varies(sums.xx, sums.x, sums.n)) return { value: null, reason: 'true activations are constant' };
+  if (!varies(sums.yy, sums.y, sums.n)) return { value: null, reason: 'simulated activations are constant' };
+  return { value: pearson(sums) };
+}
+
+/** The same with fragment i counted `times[i]` times; NaN where it is undefined. */
+export function weightedCorrelation(parts: readonly Moments[], times: ArrayLike<number>): number {
+  const sums = add(parts, times);
+  return varies(sums.xx, sums.x, sums.n) && varies(sums.yy, sums.y, sums.n) ? pearson(sums) : NaN;
+}
+
+function add(parts: readonly Moments[], times: ArrayLike<number> | null): Moments {
+  const sums = { n: 0, x: 0, y: 0, xx: 0, yy: 0, xy: 0 };
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i];
+    const w = times === null ? 1 : times[i];
+    sums.n += w * part.n;
+    sums.x += w * part.x;
+    sums.y += w * part.y;
+    sums.xx += w * part.xx;
+    sums.yy += w * part.yy;
+    sums.xy += w * part.xy;
   }
-  if (n === 0) return { value: null, reason: 'no tokens to compare' };
-  const varX = xx - (x * x) / n;
-  const varY = yy - (y * y) / n;
-  // Relative to the raw second moment, what rounding alone can leave of a constant side.
-  if (!(varX > 1e-12 * xx)) return { value: null, reason: 'true activations are constant' };
-  if (!(varY > 1e-12 * yy)) return { value: null, reason: 'simulated activations are constant' };
-  const r = (xy - (x * y) / n) / Math.sqrt(varX * varY);
-  return { value: Math.max(-1, Math.min(1, r)) };
+  return sums;
+}
+
+/** Whether n values with these raw moments differ, beyond what rounding can leave of equal ones. */
+function varies(squares: number, sum: number, n: number): boolean {
+  return squares - (sum * sum) / n > 1e-12 * squares;
+}
+
+function pearson({ n, x, y, xx, yy, xy }: Moments): number {
+  const r = (xy - (x * y) / n) / Math.sqrt((xx - (x * x) / n) * (yy - (y * y) / n));
+  return Math.max(-1, Math.min(1, r));
 }

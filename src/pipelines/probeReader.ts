@@ -4,7 +4,7 @@ import type { Probe } from '../interp/pattern/probe.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 
 /** Tokens of one forward run: large enough to keep a core busy, small enough that every worker gets some. */
-export const BATCH_TOKENS = 4096;
+export const BATCH_TOKENS = 2048;
 
 /** What reading cost; grows as probes are read. */
 export interface ProbeCost {

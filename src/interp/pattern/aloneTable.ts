@@ -9,6 +9,8 @@ export class AloneTable {
   readonly #most: number;
   readonly #tokens: Map<number, { token: number; value: number }[]> = new Map();
   readonly #fired: Map<number, number> = new Map();
+  /** Features whose list changed since it was last ordered. */
+  readonly #unordered: Set<number> = new Set();
 
   constructor(most: number) {
     this.#most = most;
@@ -21,14 +23,15 @@ export class AloneTable {
       let list = this.#tokens.get(feature);
       if (list === undefined) this.#tokens.set(feature, (list = []));
       list.push({ token, value: values[i] });
-      if (list.length >= 2 * this.#most) this.#trim(list);
+      this.#unordered.add(feature);
+      if (list.length >= 4 * this.#most) this.#order(list);
     }
   }
 
   of(feature: number): AloneTokens {
     const list = this.#tokens.get(feature);
     if (list === undefined) return [];
-    this.#trim(list);
+    if (this.#unordered.delete(feature)) this.#order(list);
     return list;
   }
 
@@ -37,7 +40,7 @@ export class AloneTable {
     return this.#fired.get(feature) ?? 0;
   }
 
-  #trim(list: { token: number; value: number }[]): void {
+  #order(list: { token: number; value: number }[]): void {
     list.sort((a, b) => b.value - a.value || a.token - b.token);
     if (list.length > this.#most) list.length = this.#most;
   }
