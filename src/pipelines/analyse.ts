@@ -142,7 +142,7 @@ async function read(input: AnalyseInput, collectors: readonly FeatureCollector[]
 
 async function write(input: AnalyseInput, weights: DictionaryWeights, collector: FeatureCollector): Promise<AnalysedDictionary> {
   const { name, nFeatures } = weights.config;
-  const file = `features-${name}.ndjson`;
+  const file = featuresFile(name);
   let alive = 0;
   const task = input.progress.start(`analyse: tokens and neighbours of ${name}`, nFeatures, 'features');
   const records = async function* (): AsyncGenerator<FeatureAnalysis> {
@@ -191,4 +191,9 @@ function pairs(products: TopProducts | null, i: number): [number, number][] {
   if (products === null) return [];
   const { k, indices, values } = products;
   return Array.from({ length: k }, (_, r) => [indices[i * k + r], Number(values[i * k + r].toPrecision(7))]);
+}
+
+/** Name of a dictionary's feature records in an analyse run's folder. */
+export function featuresFile(dictionary: string): string {
+  return `features-${dictionary}.ndjson`;
 }

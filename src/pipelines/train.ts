@@ -31,6 +31,8 @@ export interface TrainPorts {
 export interface TrainInput {
   /** Catalog name of the model. */
   readonly model: string;
+  /** Last part of the dictionaries' names; by default from architecture and ratio (see trainedName). */
+  readonly set?: string;
   /** Shape of the token file. */
   readonly rows: number;
   readonly cols: number;
@@ -151,9 +153,9 @@ export async function trainDictionaries(ports: TrainPorts, input: TrainInput, op
 }
 
 /** Name of the dictionary at a hook point, e.g. `2-tied-r4`, or `2-mlp_out-tied-r4` away from resid_post. */
-export function trainedName(hookPoint: HookPoint, { architecture, ratio }: Pick<TrainOptions, 'architecture' | 'ratio'>): string {
+export function trainedName(hookPoint: HookPoint, { architecture, ratio }: Pick<TrainOptions, 'architecture' | 'ratio'>, set = `${architecture}-r${ratio}`): string {
   const { kind, layer } = parseHookPoint(hookPoint);
-  return dictionaryName(layer, `${kind === 'resid_post' ? '' : `${kind}-`}${architecture}-r${ratio}`);
+  return dictionaryName(layer, `${kind === 'resid_post' ? '' : `${kind}-`}${set}`);
 }
 
 async function openLanes(engine: TrainingEngine, source: ActivationSource, options: TrainOptions, resume: TrainCheckpoint | null): Promise<Lane[]> {
@@ -215,7 +217,7 @@ async function measureAndWrite({ source, artefacts, progress }: TrainPorts, inpu
   for (const [i, lane] of lanes.entries()) {
     const { hookPoint, inputScale, spec } = lane;
     const measured = quality(sums[i]!, meters[i]!.sumOfSquares());
-    const folder = trainedName(hookPoint, options);
+    const folder = trainedName(hookPoint, options, input.set);
     const { architecture, dIn, nFeatures, l1 } = spec;
     const weights = trainedWeights({ name: folder, model: input.model, hookPoint, architecture, dIn, nFeatures, l1, inputScale, run: input.run }, await lane.trainer.state());
     const { config } = await artefacts.writeDictionary(`${input.dir}/${folder}`, weights, measured);

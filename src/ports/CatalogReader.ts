@@ -27,6 +27,7 @@ export interface DictionaryRow {
   readonly quality: DictionaryQuality | null;
   readonly trainRun: string;
   readonly analyseRun: string | null;
+  readonly explainRun: string | null;
   /** Tokens the analysis read. */
   readonly tokensAnalysed: number | null;
   readonly createdAt: string;

@@ -22,8 +22,9 @@ export interface CurrentDictionary {
   /** Run folder and the dictionary's folder inside it. */
   readonly train: string;
   readonly weights: string;
-  /** Run folder of the token rows that training drew from, and the rows it may not have seen. */
+  /** Run folder of the token rows; training drew from rows [0, trainRows). */
   readonly tokens: string;
+  readonly trainRows: number;
   readonly analyse: string | null;
   readonly explain: string | null;
 }

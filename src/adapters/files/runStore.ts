@@ -36,16 +36,10 @@ export function openRunStore(home: string, options: RunStoreOptions = {}): RunSt
 
   const find = async (identity: RunIdentity): Promise<FinishedRun | null> => {
     const { key, final } = place(identity);
-    const path = join(final, MANIFEST);
-    let run: Run;
-    try {
-      run = JSON.parse(await readFile(path, 'utf8')) as Run;
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT' && !(await exists(final))) return null;
-      throw new CallerError('STALE_OUTPUT', `${path} cannot be read (${messageOf(cause)}); delete the folder ${final} and run the stage again`, { cause });
-    }
-    if (run.key !== key) throw new CallerError('STALE_OUTPUT', `${path}: expected the run ${key}, found ${run.key}; delete the folder and run the stage again`);
-    return { run, dir: final };
+    if (!(await exists(join(final, MANIFEST))) && !(await exists(final))) return null;
+    const found = await readManifest(final);
+    if (found.run.key !== key) throw new CallerError('STALE_OUTPUT', `${final}: expected the run ${key}, found ${found.run.key}; delete the folder and run the stage again`);
+    return found;
   };
 
   const open = async (identity: RunIdentity): Promise<OpenRun> => {
@@ -90,6 +84,17 @@ async function beginning(partial: string, identity: RunIdentity): Promise<string
     return startedAt;
   }
 }
+/** The finished run in a folder. Throws NOT_FOUND or STALE_OUTPUT. */
+export async function readManifest(dir: string): Promise<FinishedRun> {
+  const path = join(dir, MANIFEST);
+  try {
+    return { run: JSON.parse(await readFile(path, 'utf8')) as Run, dir };
+  } catch (cause) {
+    if (!(await exists(dir))) throw new CallerError('NOT_FOUND', `${dir} holds no run: run the stage again`, { cause });
+    throw new CallerError('STALE_OUTPUT', `${path} cannot be read (${messageOf(cause)}); delete the folder ${dir} and run the stage again`, { cause });
+  }
+}
+
 
 /** JSON with object keys sorted at every depth, so that equal values give equal text. Undefined members are left out. */
 export function canonicalJson(value: unknown): string {

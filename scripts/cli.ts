@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { CallerError, OutsideError } from '../src/domain/errors.ts';
+import { CODE_VERSION } from '../src/version.ts';
+import { analyseCommand } from './commands/analyse.ts';
+import { buildCommand } from './commands/build.ts';
+import { circuitsCommand } from './commands/circuits.ts';
+import { demoCommand } from './commands/demo.ts';
+import { explainCommand } from './commands/explain.ts';
+import { harvestCommand } from './commands/harvest.ts';
+import { loadCommand } from './commands/load.ts';
+import { serveCommand } from './commands/serve.ts';
+import { trainCommand } from './commands/train.ts';
+
+const program = new Command('feature-catalog')
+  .description('Turns a language model into an enumerable catalog of its features.\nEnvironment: CATALOG_HOME, DATABASE_URL, DEVICE, WORKERS, HOST, PORT, LOG_LEVEL, HF_TOKEN (README.md says what each is).')
+  .version(CODE_VERSION)
+  .showHelpAfterError('(add --help for all options)');
+
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, serveCommand]) add(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Says what went wrong in the words that fit its kind; returns the exit status. */
+function report(error: unknown): number {
+  if (error instanceof CallerError) {
+    console.error(`error: ${error.message} [${error.code}]`);
+    return 2;
+  }
+  if (error instanceof OutsideError) {
+    console.error(`error: ${error.system}: ${error.message}\nFinished stages are kept: the same command continues.`);
+    return 3;
+  }
+  console.error('internal error, please report it with the lines below:');
+  console.error(error);
+  return 70;
+}

@@ -1,0 +1,33 @@
+import type { Command } from 'commander';
+import { CIRCUIT_DEFAULTS } from '../../src/pipelines/circuits.ts';
+import { EXPLAIN_DEFAULTS } from '../../src/pipelines/explain.ts';
+import { count } from '../options.ts';
+import { build } from '../stages/build.ts';
+import { fileText } from '../stages/textSources.ts';
+import { usingModel, withModelOptions, type ModelOptions } from './shared.ts';
+import { hookPointsOf, trainOptionsOf, withTextOptions, withTrainOptions, type TextOptions, type TrainFlags } from './trainOptions.ts';
+
+export function buildCommand(program: Command): void {
+  withTrainOptions(withTextOptions(withModelOptions(program.command('build'))))
+    .description('All stages in order on a model and text of your own, then load the catalog')
+    .option('--features <count>', 'explain the first so many features of each dictionary (default: all)', count())
+    .option('--best <count>', 'circuits of so many best-scored features of the last dictionary', count(0), 4)
+    .option('--promotes <token...>', 'circuits of the feature that raises this token most', [])
+    .action(async (options: ModelOptions & TextOptions & TrainFlags & { features?: number; best: number; promotes: string[] }) => {
+      await usingModel(options, async ({ workspace, ...opened }) => {
+        await build(workspace, opened, {
+          text: fileText(options.text),
+          tokens: { context: options.context, maxTokens: options.tokens ?? null },
+          hookPoints: hookPointsOf(options, opened.model.info.layers),
+          trainShare: options.trainShare,
+          set: options.set ?? `tied-r${options.ratio}`,
+          train: trainOptionsOf(options),
+          analyse: { maxTokens: null, seed: options.seed },
+          explain: { ...EXPLAIN_DEFAULTS, features: options.features ?? 'all', seed: options.seed },
+          targets: { targets: [], best: options.best, promotes: options.promotes },
+          circuits: CIRCUIT_DEFAULTS,
+          workers: options.workers,
+        });
+      });
+    });
+}

@@ -1,0 +1,59 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { CIRCUIT_DEFAULTS } from '../../src/pipelines/circuits.ts';
+import { EXPLAIN_DEFAULTS } from '../../src/pipelines/explain.ts';
+import { TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
+import { readConfig } from '../../src/config.ts';
+import { build } from '../stages/build.ts';
+import { demoText } from '../stages/textSources.ts';
+import { locateModel, openWorkspace, withModel } from '../workspace.ts';
+import { hookPointsOf } from './trainOptions.ts';
+import { serve } from './serve.ts';
+
+const MODEL_FOLDER = join(import.meta.dirname, '..', '..', 'models', 'demo');
+const SEED = 0;
+/** Not the seed of the demo model's own training text: other generated sentences, another order. */
+const TEXT_SEED = 1;
+
+export function demoCommand(program: Command): void {
+  program
+    .command('demo')
+    .description('Build the catalog of the bundled demo model (a few minutes on two cores), then serve it')
+    .option('--no-serve', 'build and exit')
+    .option('--fresh', 'forget finished stages and start over', false)
+    .action(async (options: { serve: boolean; fresh: boolean }) => {
+      const config = readConfig();
+      if (options.fresh) for (const folder of ['runs', 'current']) await rm(join(config.home, folder), { recursive: true, force: true });
+      await buildDemo();
+      if (options.serve) await serve(config, exampleOf);
+    });
+}
+
+async function buildDemo(): Promise<void> {
+  const workspace = openWorkspace();
+  const began = performance.now();
+  const choice = { model: MODEL_FOLDER, name: 'demo' };
+  const located = await locateModel(workspace, choice);
+  await withModel(workspace, located, choice, async (model, tokenizer) => {
+    await build(workspace, { located, model, tokenizer }, {
+      text: demoText(TEXT_SEED),
+      tokens: { context: 128, maxTokens: 2_000_000 },
+      hookPoints: hookPointsOf({ layers: 'all', hook: 'resid_post' }, model.info.layers),
+      trainShare: 0.8,
+      set: 'tied-r4',
+      train: { ...TRAIN_DEFAULTS, seed: SEED },
+      analyse: { maxTokens: null, seed: SEED },
+      explain: { ...EXPLAIN_DEFAULTS, seed: SEED },
+      targets: { targets: [], best: 3, promotes: [')'] },
+      circuits: CIRCUIT_DEFAULTS,
+      workers: undefined,
+    });
+  });
+  workspace.progress.say(`demo: catalog ready in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+}
+
+function exampleOf(url: string): string {
+  const query = `{ searchFeatures(query: "parenthesis", first: 3) { nodes { address explanations { nodes { description } } } } }`;
+  return `  try: curl -s ${url} -H 'content-type: application/json' -d '${JSON.stringify({ query })}'`;
+}

@@ -1,0 +1,80 @@
+import { join } from 'node:path';
+import { openCatalog } from '../../src/adapters/prisma/catalog.ts';
+import type { LocatedModel, Workspace } from '../workspace.ts';
+import { readCurrentRuns } from '../../src/adapters/files/currentRuns.ts';
+import { readManifest } from '../../src/adapters/files/runStore.ts';
+import { CallerError } from '../../src/domain/errors.ts';
+import type { CircuitEdge } from '../../src/domain/feature.ts';
+import type { ModelInfo } from '../../src/domain/model.ts';
+import type { Run } from '../../src/domain/run.ts';
+import { load } from '../../src/pipelines/load.ts';
+import type { DictionaryRow } from '../../src/ports/CatalogReader.ts';
+import type { CatalogWriter } from '../../src/ports/CatalogWriter.ts';
+import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
+import { analysedDir, featuresPath, openSet } from './dictionarySet.ts';
+
+export interface Loaded {
+  readonly loaded: readonly string[];
+  readonly reused: readonly string[];
+  readonly edges: number;
+}
+
+/** Puts a model, a set of dictionaries and the circuit edges among them into the catalog; what is there already is left. */
+export async function loadStage(workspace: Workspace, located: LocatedModel, info: ModelInfo, tokenizer: Tokenizer, set: string): Promise<Loaded> {
+  const { config, artefacts, progress } = workspace;
+  const members = await openSet(workspace, located.name, set);
+  const runOf = async (dir: string): Promise<Run> => (await readManifest(join(config.home, dir))).run;
+  const catalog = await openCatalog({ home: config.home, ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }) });
+  try {
+    for (const name of catalog.migrated) progress.say(`load: applied migration ${name}`);
+    await catalog.writer.loadModel({ ...info, source: located.source }, Array.from({ length: info.vocabSize }, (_, id) => (id < tokenizer.size ? tokenizer.token(id) : '')));
+    const present = new Map((await catalog.reader.dictionaries({ model: info.name })).map((row) => [row.name, row]));
+    const loaded: string[] = [];
+    const reused: string[] = [];
+    for (const member of members) {
+      const { name, current, weights } = member;
+      analysedDir(config.home, name, current);
+      const runs = { train: await runOf(current.train), analyse: await runOf(current.analyse!), explain: current.explain === null ? null : await runOf(current.explain) };
+      if (isLoaded(present.get(name), weights.config.weightsHash, runs)) {
+        reused.push(name);
+        continue;
+      }
+      const tokensAnalysed = runs.analyse.metrics['tokens'] as number;
+      const counts = await load(artefacts, catalog.writer, {
+        dictionaryDir: join(config.home, current.weights),
+        location: current.weights,
+        featuresPath: featuresPath(workspace, member),
+        explanationsPath: current.explain === null ? null : join(config.home, current.explain, 'explanations.ndjson'),
+        tokensAnalysed,
+        runs,
+      });
+      progress.say(`load: ${info.name}/${name}: ${counts.features} features, ${counts.exemplars} exemplars, ${counts.explanations} explanations`);
+      loaded.push(name);
+    }
+    if (reused.length > 0) progress.say(`load: reused ${reused.map((name) => `${info.name}/${name}`).join(', ')}`);
+    const edges = await loadCircuits(workspace, catalog.writer, info.name, new Map(members.map(({ name, weights }) => [name, weights.config.weightsHash])));
+    return { loaded, reused, edges };
+  } finally {
+    await catalog.close();
+  }
+}
+
+function isLoaded(row: DictionaryRow | undefined, weightsHash: string, runs: { train: Run; analyse: Run; explain: Run | null }): boolean {
+  return row !== undefined && row.weightsHash === weightsHash && row.trainRun === runs.train.key && row.analyseRun === runs.analyse.key && row.explainRun === (runs.explain?.key ?? null);
+}
+
+async function loadCircuits({ config, artefacts, progress }: Workspace, writer: CatalogWriter, model: string, hashes: ReadonlyMap<string, string>): Promise<number> {
+  const current = await readCurrentRuns(config.home, model);
+  if (current === null) throw new CallerError('NOT_FOUND', `no runs of model ${model} in ${config.home}`);
+  if (current.circuits === null) return 0;
+  const { run, dir } = await readManifest(join(config.home, current.circuits));
+  const stale = Object.entries(run.inputs).find(([name, hash]) => hashes.has(name) && hashes.get(name) !== hash);
+  if (stale !== undefined) {
+    progress.say(`load: left out the circuit edges, which were measured on an earlier ${model}/${stale[0]}; run the circuits stage again`);
+    return 0;
+  }
+  const edges = await writer.loadEdges(model, run, artefacts.readRecords<CircuitEdge>(join(dir, 'edges.ndjson')));
+  progress.say(`load: ${edges} circuit edges`);
+  return edges;
+}
+

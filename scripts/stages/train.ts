@@ -1,0 +1,76 @@
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { updateCurrentRuns, type CurrentRuns } from '../../src/adapters/files/currentRuns.ts';
+import { openTrainingEngine } from '../../src/adapters/ort/trainerEngine.ts';
+import type { HookPoint } from '../../src/domain/hookPoint.ts';
+import { TOKENS_PER_FORWARD, modelSource, shardSource, type ActivationSource } from '../../src/pipelines/harvest.ts';
+import { runStage, type StageResult } from '../../src/pipelines/runStage.ts';
+import { trainDictionaries } from '../../src/pipelines/train.ts';
+import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
+import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
+import type { TokenRows } from '../../src/ports/TokenRows.ts';
+import type { LocatedModel, Workspace } from '../workspace.ts';
+
+export interface TrainStageInput {
+  readonly located: LocatedModel;
+  readonly model: SubjectModel;
+  readonly tokens: TokenRows;
+  readonly tokensDir: string;
+  readonly hookPoints: readonly HookPoint[];
+  /** Last part of the dictionaries' names, {layer}-{set}; undefined = from architecture and ratio. */
+  readonly set: string | undefined;
+  /** Rows [0, trainRows) are trained (and held out) from; the rest is for analysis. */
+  readonly trainRows: number;
+  /** Finished harvest run to read activations from instead of the model. */
+  readonly cacheDir: string | null;
+  readonly workers: number | undefined;
+}
+
+/** Trains one dictionary per hook point in one pass, and makes them the current ones of these names. */
+export async function trainStage(workspace: Workspace, input: TrainStageInput, options: TrainOptions): Promise<StageResult> {
+  const { runs, artefacts, progress, config } = workspace;
+  const { located, model, tokens, hookPoints, set, trainRows } = input;
+  const { seed, ...params } = options;
+  const result = await runStage(
+    { store: runs, progress },
+    { stage: 'train', params: { ...params, model: model.info.name, hookPoints, set: set ?? null, trainRows }, inputs: { model: model.info.weightsHash, tokens: tokens.hash }, seed },
+    async (run) => {
+      const workers = input.workers ?? config.workers ?? availableParallelism();
+      const engine = openTrainingEngine({ workers: Math.min(workers, hookPoints.length), threadsPerWorker: Math.max(1, Math.floor(workers / hookPoints.length)) });
+      try {
+        const { dictionaries, vectors, seconds } = await trainDictionaries(
+          { source: sourceOf(workspace, input, options), engine, artefacts, progress },
+          { model: model.info.name, ...(set === undefined ? {} : { set }), rows: trainRows, cols: tokens.cols, run: run.key, dir: run.dir },
+          options,
+        );
+        return { vectors, seconds, dictionaries: dictionaries.map(({ config: trained, quality, folder }) => ({ name: trained.name, folder, ...quality })) };
+      } finally {
+        await engine.close();
+      }
+    },
+  );
+  const trained = result.run.metrics['dictionaries'] as readonly { name: string; folder: string }[];
+  await updateCurrentRuns(config.home, located.name, located.source, (current) => ({
+    ...current,
+    dictionaries: { ...current.dictionaries, ...currentOf(current, config.home, result.dir, input.tokensDir, trainRows, trained) },
+  }));
+  return result;
+}
+
+function currentOf(current: CurrentRuns, home: string, dir: string, tokensDir: string, trainRows: number, trained: readonly { name: string; folder: string }[]): CurrentRuns['dictionaries'] {
+  const train = relative(home, dir);
+  return Object.fromEntries(
+    trained.map(({ name, folder }) => {
+      const before = current.dictionaries[name];
+      const later = before?.train === train ? { analyse: before.analyse, explain: before.explain } : { analyse: null, explain: null };
+      return [name, { train, weights: join(train, folder), tokens: relative(home, tokensDir), trainRows, ...later }];
+    }),
+  );
+}
+
+function sourceOf({ artefacts }: Workspace, input: TrainStageInput, options: TrainOptions): ActivationSource {
+  const { model, tokens, hookPoints, cacheDir } = input;
+  const { skipPositions } = options;
+  if (cacheDir === null) return modelSource({ model, tokens, hookPoints, skipPositions, tokensPerForward: TOKENS_PER_FORWARD });
+  return shardSource({ artefacts, dir: cacheDir, hookPoints, dIn: model.info.dModel, skipPositions, modelHash: model.info.weightsHash, tokensHash: tokens.hash });
+}
