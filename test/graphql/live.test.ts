@@ -19,7 +19,7 @@ import { withFolder } from '../helpers/withFolder.ts';
 
 const MODEL = resolve(import.meta.dirname, '../../../shared/models/stories260k');
 const NAME = 'stories260k';
-const TEXT = 'Once upon a time, there was a little girl named Lily.';
+const TEXT = 'Once upon a time, there was a little girl.';
 const FEATURES = 96;
 const skip = existsSync(join(MODEL, 'model.safetensors')) ? false : 'shared/models/stories260k is not here';
 
@@ -117,9 +117,7 @@ test('live runs on a real model through the whole server', { skip }, async (t) =
 
         await t.test('replacing every feature of a target moves towards it; scaling by 1 changes nothing', async () => {
           const features = Array.from({ length: FEATURES }, (_, j) => ({ feature: `${NAME}/3-random/${j}`, operation: 'REPLACE_FROM_TARGET' }));
-          const length = (text: string) => tokenizer.encode(text).length;
-          const target = ['Timm', 'Sara', 'Mary', 'Anna', 'Tom', 'Ben', 'Max'].map((name) => TEXT.replace('Lily', name)).find((text) => length(text) === length(TEXT));
-          assert.ok(target !== undefined, 'no candidate has as many tokens');
+          const target = TEXT.replace('girl', 'boy');
           const data = await ask(server.url, PATCH, { input: { model: NAME, base: TEXT, target: TEXT, features: features.slice(0, 3) } });
           const same = at(data, 'patch.patchRun.positions.0');
           assert.ok(Number(at(same, 'klFromBase')) < 1e-6 && Number(at(same, 'klFromTarget')) < 1e-6);
