@@ -183,7 +183,8 @@ def main():
     for source in [*options.models, *([demo] if (demo / "model.safetensors").exists() else [])]:
         model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
         digest = hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest()
-        fixture(model, options.out / source.name, f"model.safetensors sha256 {digest}", rows=1, cols=23, seed=77)
+        fixture(model, options.out / source.name, f"model.safetensors sha256 {digest}", rows=1,
+                cols=23 if model.config.vocab_size < 2000 else 9, seed=77)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import type { SpanContext } from './spanContext.ts';
 export interface SourceTensor {
   readonly tensor: string;
   readonly dims: readonly number[];
+  /** Another name some checkpoints use. */
+  readonly alias?: string;
 }
 
 /**

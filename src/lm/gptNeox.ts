@@ -57,7 +57,11 @@ export const gptNeox: Architecture = {
     }
     plain('final_layer_norm.weight', [dModel]);
     plain('final_layer_norm.bias', [dModel]);
-    if (!tied) plain('embed_out.weight', [vocabSize, dModel]);
+    if (!tied) {
+      // transformers 5 renames it when loading; a state dict saved as it is has the new name.
+      const source = { tensor: 'embed_out.weight', alias: 'lm_head.weight', dims: [vocabSize, dModel] };
+      weights.push({ name: source.tensor, dims: source.dims, sources: [source] });
+    }
     const unembedding = tied ? 'embed_in.weight' : 'embed_out.weight';
 
     return {

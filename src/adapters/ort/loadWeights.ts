@@ -52,9 +52,9 @@ function countOf(location: TensorLocation): number {
 }
 
 function locate(model: LanguageModel, files: WeightFiles, source: SourceTensor): TensorLocation & { readonly path: string } {
-  const { tensor, dims } = source;
+  const { tensor, dims, alias } = source;
   const full = model.optionalPrefix + tensor;
-  const found = files.tensors.get(full) ?? files.tensors.get(tensor);
+  const found = files.tensors.get(full) ?? files.tensors.get(tensor) ?? (alias === undefined ? undefined : files.tensors.get(alias));
   if (found === undefined) {
     throw new CallerError(
       'MISSING_TENSOR',
