@@ -51,7 +51,8 @@ export interface ExplainResult {
 }
 
 interface LogRecord {
-  readonly chunk: number;
+  /** Features before these, in the order of the analysis. */
+  readonly first: number;
   readonly outcomes: readonly ExplainOutcome[];
 }
 
@@ -70,12 +71,13 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
   const started = performance.now();
   const total = options.features === 'all' ? input.nFeatures : Math.min(options.features, input.nFeatures);
   const logPath = join(input.dir, 'explained.log.ndjson');
-  const finishedChunks = await countChunks(artefacts, logPath);
+  const finished = await countFinished(artefacts, logPath);
   const task = progress.start(`explain ${input.label}`, total, 'features');
-  let done = Math.min(total, finishedChunks * options.chunk);
+  let done = finished;
   let doneNow = 0;
   if (done > 0) task.update(done, 'resumed');
 
+  const chunks = chunksOf(artefacts.readRecords<FeatureAnalysis>(input.featuresPath), options.chunk, finished, total);
   const underWay: Promise<LogRecord>[] = [];
   const settleFirst = async (): Promise<void> => {
     const record = await underWay.shift()!;
@@ -85,10 +87,9 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
     task.update(done);
   };
   try {
-    for await (const { chunk, features } of chunksOf(artefacts.readRecords<FeatureAnalysis>(input.featuresPath), options.chunk, total)) {
-      if (chunk < finishedChunks) continue;
-      const work = explainChunk(ports, chunk, features, options);
-      work.catch(() => undefined); // awaited below, in order; until then a failure must not count as unhandled
+    for await (const { first, features } of chunks) {
+      const work = explainChunk(ports, first, features, options);
+      work.catch(() => undefined); // awaited in order; until then a failure must not count as unhandled
       underWay.push(work);
       if (underWay.length >= IN_FLIGHT) await settleFirst();
     }
@@ -109,7 +110,7 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
   return { path, hash, summary, doneNow, seconds };
 }
 
-async function explainChunk(ports: ExplainPorts, chunk: number, features: readonly FeatureAnalysis[], options: ExplainOptions): Promise<LogRecord> {
+async function explainChunk(ports: ExplainPorts, first: number, features: readonly FeatureAnalysis[], options: ExplainOptions): Promise<LogRecord> {
   const outcomes = new Map<number, ExplainOutcome>();
   const splits = new Map<number, Split>();
   const tasks = features.flatMap((feature) => {
@@ -139,7 +140,7 @@ async function explainChunk(ports: ExplainPorts, chunk: number, features: readon
     outcomes.set(index, { kind: 'explained', explanation: { index, explainer: explainer.name, description, detail, scores: scores.get(index) ?? [] } });
   }
   return {
-    chunk,
+    first,
     outcomes: features.map(({ index }) => {
       const outcome = outcomes.get(index);
       invariant(outcome !== undefined, `explainer ${explainer.name} gave no answer for feature ${index}`);
@@ -162,14 +163,14 @@ async function scoreAll(scorers: readonly Scorer[], explainer: string, tasks: re
   return scores;
 }
 
-/** Whole chunks in the log, counted from the start without a gap. */
-async function countChunks(artefacts: Artefacts, path: string): Promise<number> {
-  let next = 0;
-  for await (const { chunk } of artefacts.readRecords<LogRecord>(path, { optional: true })) {
-    invariant(chunk === next, `${path}: chunk ${chunk} where ${next} was expected`);
-    next++;
+/** Features in the log, counted from the start without a gap; chunks may have been of another size then. */
+async function countFinished(artefacts: Artefacts, path: string): Promise<number> {
+  let finished = 0;
+  for await (const { first, outcomes } of artefacts.readRecords<LogRecord>(path, { optional: true })) {
+    invariant(first === finished, `${path}: feature ${first} where ${finished} was expected`);
+    finished += outcomes.length;
   }
-  return next;
+  return finished;
 }
 
 async function* outcomesOf(artefacts: Artefacts, path: string, tally: ExplainTally): AsyncGenerator<ExplainOutcome> {
@@ -181,19 +182,19 @@ async function* outcomesOf(artefacts: Artefacts, path: string, tally: ExplainTal
   }
 }
 
-async function* chunksOf(source: AsyncIterable<FeatureAnalysis>, size: number, total: number): AsyncGenerator<{ chunk: number; features: FeatureAnalysis[] }> {
-  let chunk = 0;
-  let taken = 0;
+/** Features from place `from` (inclusive) to `to` (exclusive) of the source, `size` at a time. */
+async function* chunksOf(source: AsyncIterable<FeatureAnalysis>, size: number, from: number, to: number): AsyncGenerator<{ first: number; features: FeatureAnalysis[] }> {
+  let place = 0;
   let features: FeatureAnalysis[] = [];
   for await (const feature of source) {
-    if (taken === total) break;
-    taken++;
+    if (place === to) break;
+    if (place++ < from) continue;
     features.push(feature);
     if (features.length < size) continue;
-    yield { chunk: chunk++, features };
+    yield { first: place - features.length, features };
     features = [];
   }
-  if (features.length > 0) yield { chunk, features };
+  if (features.length > 0) yield { first: place - features.length, features };
 }
 
 function checkOptions({ features, minFragments, chunk }: ExplainOptions): void {

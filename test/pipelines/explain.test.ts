@@ -94,8 +94,12 @@ test('killed after any chunk, with a torn last line: the same file in the end, a
     await mkdir(again);
     await copyFile(join(whole, 'explained.log.ndjson'), join(again, 'explained.log.ndjson'));
     const before = model.forwards;
-    await run(again, featuresPath, explainer);
-    assert.equal(model.forwards, before, 'a finished log needs no forward run');
+    await run(again, featuresPath, explainer, { chunk: 5 });
+    assert.equal(model.forwards, before, 'a finished log needs no forward run, whatever the chunk size');
+    const other = join(folder, 'other-size');
+    await mkdir(other);
+    await writeFile(join(other, 'explained.log.ndjson'), log.slice(0, 2).map((line) => `${line}\n`).join(''));
+    assert.equal((await run(other, featuresPath, explainer, { chunk: 4 })).hash, hash, 'continued with chunks of another size');
   }));
 
 test('an explainer that fails in the middle leaves what was finished, and the next run goes on', () =>
