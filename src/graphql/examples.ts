@@ -1,14 +1,9 @@
-/** Operations the IDE opens with; they run as they are once the addresses are those of a dictionary in the catalog. */
-export interface ExampleAddress {
-  readonly model: string;
-  readonly dictionary: string;
-  readonly index: number;
-}
+import type { ExampleSubject } from '../catalog/exampleSubject.ts';
 
-/** Shown while the catalog is empty. */
-export const PLACEHOLDER: ExampleAddress = { model: 'pythia-70m', dictionary: '2-tied-r2', index: 0 };
-
-export function exampleOperations({ model, dictionary, index }: ExampleAddress): { title: string; query: string }[] {
+/** Operations the IDE opens with, about something this catalog has. */
+export function exampleOperations({ model, dictionary, index, word, text }: ExampleSubject): { title: string; query: string }[] {
+  // JSON's strings are GraphQL's.
+  const quote = (value: string): string => JSON.stringify(value);
   const address = `${model}/${dictionary}/${index}`;
   return [
     {
@@ -41,7 +36,7 @@ query Overview {
     {
       title: 'Search',
       query: `query Search {
-  searchFeatures(query: "name", first: 10) {
+  searchFeatures(query: ${quote(word)}, first: 10) {
     matched
     edges { relevance highlight node { address bestScore } }
   }
@@ -50,7 +45,7 @@ query Overview {
     {
       title: 'Read a text',
       query: `query ReadText {
-  activations(model: "${model}", text: "Mary gave the book to John.", topK: 3) {
+  activations(model: "${model}", text: ${quote(text)}, topK: 3) {
     tokens
     dictionaries {
       dictionary { name }
@@ -64,7 +59,7 @@ query Overview {
       query: `mutation Patch {
   patch(input: {
     model: "${model}"
-    base: "Mary gave the book to John."
+    base: ${quote(text)}
     features: [{ feature: "${address}", operation: ABLATE }]
   }) {
     patchRun {

@@ -3,7 +3,8 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { Router, type NextFunction, type Request, type Response } from 'express';
 import type { Catalog } from '../catalog/catalog.ts';
-import { exampleOperations, PLACEHOLDER, type ExampleAddress } from './examples.ts';
+import { exampleSubject } from '../catalog/exampleSubject.ts';
+import { exampleOperations } from './examples.ts';
 
 /**
  * Everything of the page comes from this server: scripts and styles as files of this origin, workers made from them, fonts and
@@ -29,15 +30,13 @@ interface Asset {
   readonly gzipped: Buffer;
 }
 
-const WORKERS = { editorWorkerService: 'editor', json: 'json', graphql: 'graphql' } as const;
-
 /** GET /, and GET /graphql from a browser: a page about the server with GraphiQL in it. GET /ide/*: its files. */
 export function idePages(catalog: Catalog): Router {
   const router = Router();
   router.get('/', (request, response) => sendPage(catalog, request, response));
   router.get('/graphql', (request, response, next) => {
-    // A browser opening the address; operations by GET carry a query.
-    if (request.query['query'] === undefined && request.accepts(['application/json', 'text/html']) === 'text/html') {
+    // A browser opening the address; clients ask for JSON, or for anything.
+    if (request.accepts(['application/json', 'text/html']) === 'text/html') {
       return sendPage(catalog, request, response);
     }
     return next();
@@ -75,6 +74,7 @@ async function loadAssets(): Promise<ReadonlyMap<string, Asset>> {
     ['worker-editor.js', script, graphiql.editorWorkerService],
     ['worker-json.js', script, graphiql.jsonWorker],
     ['worker-graphql.js', script, graphiql.graphqlWorker],
+    ['workers.js', script, WORKERS],
     ['start.js', script, START],
   ];
   const entries = files.map(async ([name, type, text]): Promise<[string, Asset]> => {
@@ -85,13 +85,16 @@ async function loadAssets(): Promise<ReadonlyMap<string, Asset>> {
   return new Map(await Promise.all(entries));
 }
 
-/** Runs in the browser: tells the editor where its workers are and starts GraphiQL with the examples found in the page. */
-const START = `const workers = ${JSON.stringify(WORKERS)};
+/** In the browser, before GraphiQL: where the editor finds its workers. */
+const WORKERS = `const files = { editorWorkerService: 'editor', json: 'json', graphql: 'graphql' };
 self.MonacoEnvironment = {
   globalAPI: false,
-  getWorkerUrl: (moduleId, label) => new URL('/ide/worker-' + (workers[label] ?? 'editor') + '.js', location.href).href,
+  getWorkerUrl: (_module, label) => new URL('/ide/worker-' + (files[label] ?? 'editor') + '.js', location.href).href,
 };
-const examples = JSON.parse(document.getElementById('examples').textContent);
+`;
+
+/** In the browser, after it: starts GraphiQL with the examples found in the page. */
+const START = `const examples = JSON.parse(document.getElementById('examples').textContent);
 YogaGraphiQL.renderYogaGraphiQL(document.getElementById('root'), {
   endpoint: '/graphql',
   title: 'feature-catalog',
@@ -100,16 +103,8 @@ YogaGraphiQL.renderYogaGraphiQL(document.getElementById('root'), {
 });
 `;
 
-async function exampleAddress(catalog: Catalog): Promise<ExampleAddress> {
-  const dictionaries = await catalog.reader.dictionaries({});
-  const [dictionary] = dictionaries;
-  if (dictionary === undefined) return PLACEHOLDER;
-  const page = await catalog.reader.featurePage({ dictionaryIds: [dictionary.id] }, 'SCORE_DESC', 1, null);
-  return { model: dictionary.model, dictionary: dictionary.name, index: page.rows[0]?.index ?? 0 };
-}
-
 async function sendPage(catalog: Catalog, _request: Request, response: Response): Promise<void> {
-  const examples = exampleOperations(await exampleAddress(catalog));
+  const examples = exampleOperations(await exampleSubject(catalog.reader));
   // "<" is escaped so that no text of the catalog can end the script element.
   const json = JSON.stringify(examples).replaceAll('<', '\\u003c');
   response.set({ 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': CONTENT_SECURITY_POLICY, 'Cache-Control': 'no-cache' });
@@ -138,6 +133,7 @@ ${examples.map(({ title }) => title).join(' · ')}. The schema is documented in 
 <noscript>The editor below needs JavaScript; the API at /graphql does not.</noscript>
 <main id="root"></main>
 <script type="application/json" id="examples">${json}</script>
+<script src="/ide/workers.js"></script>
 <script src="/ide/graphiql.js"></script>
 <script src="/ide/start.js"></script>
 </body>

@@ -1,7 +1,7 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ApolloServer } from '@apollo/server';
-import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type NextFunction, type Request, type Response } from 'express';
@@ -54,6 +54,8 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     logger: log,
     plugins: [
       ApolloServerPluginLandingPageDisabled(),
+      // On by default, and it wraps every resolver of the schema for hints this schema does not have.
+      ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginDrainHttpServer({ httpServer: http }),
       // Answers pass through the last plugin last: the log sees the cost.
       limitsPlugin(options.limits ?? OPERATION_LIMITS),
