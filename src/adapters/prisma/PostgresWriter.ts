@@ -4,7 +4,7 @@ import type { CircuitEdge } from '../../domain/feature.ts';
 import type { Run } from '../../domain/run.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
 import type { CatalogWriter, DictionaryLoad } from '../../ports/CatalogWriter.ts';
-import { CopyTable } from './copyTable.ts';
+import { CopyLane, CopyTable } from './copyTable.ts';
 import { loadDictionary, saveRun } from './loadDictionary.ts';
 import type { Counts } from './loadDictionary.ts';
 import { finite, natural } from './pack.ts';
@@ -33,7 +33,8 @@ export class PostgresWriter implements CatalogWriter {
       );
       const { id } = rows[0]!;
       await client.query('DELETE FROM token WHERE model_id = $1', [id]);
-      const table = new CopyTable(client, 'token', ['model_id', 'id', 'text']);
+      const lane = new CopyLane(client);
+      const table = new CopyTable(lane, 'token', ['model_id', 'id', 'text']);
       for (const [token, text] of tokens.entries()) {
         table.row();
         table.int4(id);
@@ -42,6 +43,7 @@ export class PostgresWriter implements CatalogWriter {
         await table.flushIfFull();
       }
       await table.flush();
+      await lane.idle();
     });
   }
 
@@ -57,7 +59,8 @@ export class PostgresWriter implements CatalogWriter {
       await saveRun(client, run);
       const dictionaries = await dictionariesOf(client, model);
       await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = ANY($1)', [[...dictionaries.values()].map(({ id }) => id)]);
-      const table = new CopyTable(client, 'circuit_edge', [
+      const lane = new CopyLane(client);
+      const table = new CopyTable(lane, 'circuit_edge', [
         'target_dictionary_id', 'target_index', 'source_dictionary_id', 'source_index', 'effect', 'strength', 'standard_error', 'n', 'run',
       ]); // prettier-ignore
       const place = (name: string, index: number): void => {
@@ -79,6 +82,7 @@ export class PostgresWriter implements CatalogWriter {
         await table.flushIfFull();
       }
       await table.flush();
+      await lane.idle();
       return table.rows;
     });
   }

@@ -8,20 +8,48 @@ const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const TRAILER_BYTES = 2;
 
 /**
+ * One transaction's connection as COPY commands use it: one at a time, while the next one's rows are being encoded.
+ */
+export class CopyLane {
+  readonly #client: PoolClient;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+  }
+
+  /** Resolves when the server has taken everything sent; rejects with what it said otherwise. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Starts one command; only when idle. */
+  start(sql: string, bytes: Buffer): void {
+    const stream = this.#client.query(copyFrom(sql));
+    stream.end(bytes);
+    this.#running = finished(stream);
+    // Reported by the next idle(), which always comes: this only says that somebody will look.
+    this.#running.catch(() => undefined);
+  }
+}
+
+/**
  * Rows for one table in PostgreSQL's binary COPY format (manual, "COPY", binary format). Call `row`, then one method per
- * column in order; `flushIfFull` between rows. Each flush is one COPY command, so several tables can be filled in turn
- * over the one connection of a transaction.
+ * column in order; `flushIfFull` between rows, and `flush` and the lane's `idle` at the end. Each flush is one COPY
+ * command, so several tables can be filled in turn over the one connection of a transaction.
  */
 export class CopyTable {
   rows = 0;
-  readonly #client: PoolClient;
+  readonly #lane: CopyLane;
   readonly #sql: string;
   readonly #columns: number;
   #bytes = Buffer.allocUnsafe(FLUSH_BYTES + (1 << 16));
+  /** What is being sent, or was: filled again after that. */
+  #sent = Buffer.allocUnsafe(FLUSH_BYTES + (1 << 16));
   #at = 0;
 
-  constructor(client: PoolClient, table: string, columns: readonly string[]) {
-    this.#client = client;
+  constructor(lane: CopyLane, table: string, columns: readonly string[]) {
+    this.#lane = lane;
     this.#columns = columns.length;
     this.#sql = `COPY "${table}" (${columns.map((column) => `"${column}"`).join(', ')}) FROM STDIN (FORMAT binary)`;
   }
@@ -73,14 +101,14 @@ export class CopyTable {
     if (this.#at >= FLUSH_BYTES) await this.flush();
   }
 
-  /** Sends what is gathered; resolves when the server has taken it. */
+  /** Starts sending what is gathered, once what was sent before has been taken. */
   async flush(): Promise<void> {
     if (this.#at === 0) return;
     this.#reserve(TRAILER_BYTES);
     const end = this.#bytes.writeInt16BE(-1, this.#at);
-    const stream = this.#client.query(copyFrom(this.#sql));
-    stream.end(this.#bytes.subarray(0, end));
-    await finished(stream);
+    await this.#lane.idle();
+    this.#lane.start(this.#sql, this.#bytes.subarray(0, end));
+    [this.#bytes, this.#sent] = [this.#sent, this.#bytes];
     this.#at = 0;
   }
 

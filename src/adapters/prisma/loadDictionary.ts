@@ -4,7 +4,7 @@ import type { ExemplarKind, Explanation, FeatureAnalysis } from '../../domain/fe
 import { parseHookPoint } from '../../domain/hookPoint.ts';
 import type { Run } from '../../domain/run.ts';
 import type { DictionaryLoad } from '../../ports/CatalogWriter.ts';
-import { CopyTable } from './copyTable.ts';
+import { CopyLane, CopyTable } from './copyTable.ts';
 import { finite, kindCode, natural, packHistogram, packLogits, packNeighbours, packWindows } from './pack.ts';
 
 /** The scorer whose value ranks features. */
@@ -43,8 +43,10 @@ export async function loadDictionary(client: PoolClient, load: DictionaryLoad): 
     await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [id]);
   }
   const outcomes = new Outcomes(config.nFeatures);
-  const explanations = await loadExplanations(client, id, load, outcomes);
-  const { features, exemplars } = await loadFeatures(client, id, load, outcomes);
+  const lane = new CopyLane(client);
+  const explanations = await loadExplanations(lane, id, load, outcomes);
+  const { features, exemplars } = await loadFeatures(lane, id, load, outcomes);
+  await lane.idle();
   return { features, exemplars, explanations };
 }
 
@@ -105,10 +107,10 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
   return rows[0]!.id;
 }
 
-async function loadExplanations(client: PoolClient, id: number, load: DictionaryLoad, outcomes: Outcomes): Promise<number> {
+async function loadExplanations(lane: CopyLane, id: number, load: DictionaryLoad, outcomes: Outcomes): Promise<number> {
   const { nFeatures } = load.config;
-  const explanations = new CopyTable(client, 'explanation', ['dictionary_id', 'index', 'explainer', 'description', 'detail', 'run', 'best_score']);
-  const scores = new CopyTable(client, 'score', ['dictionary_id', 'index', 'explainer', 'scorer', 'value', 'undefined_reason', 'n', 'low', 'high']);
+  const explanations = new CopyTable(lane, 'explanation', ['dictionary_id', 'index', 'explainer', 'description', 'detail', 'run', 'best_score']);
+  const scores = new CopyTable(lane, 'score', ['dictionary_id', 'index', 'explainer', 'scorer', 'value', 'undefined_reason', 'n', 'low', 'high']);
   for await (const outcome of load.explanations) {
     if (outcome.kind === 'skipped') {
       outcomes.skipped.set(natural(outcome.index, nFeatures - 1, 'index of a skipped feature'), outcome.reason);
@@ -161,14 +163,14 @@ function writeScores(table: CopyTable, id: number, { index, explainer, scores }:
   return ranking;
 }
 
-async function loadFeatures(client: PoolClient, id: number, load: DictionaryLoad, outcomes: Outcomes): Promise<{ features: number; exemplars: number }> {
+async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, outcomes: Outcomes): Promise<{ features: number; exemplars: number }> {
   const { nFeatures } = load.config;
   const seen = new Uint8Array(nFeatures);
-  const features = new CopyTable(client, 'feature', [
+  const features = new CopyTable(lane, 'feature', [
     'dictionary_id', 'index', 'density', 'max_activation', 'mean_activation', 'histogram', 'top_logits', 'bottom_logits',
     'neighbours', 'best_score', 'explained', 'skip_reason',
   ]); // prettier-ignore
-  const exemplars = new CopyTable(client, 'exemplar', ['dictionary_id', 'index', 'kind', 'count', 'windows']);
+  const exemplars = new CopyTable(lane, 'exemplar', ['dictionary_id', 'index', 'kind', 'count', 'windows']);
   let windows = 0;
   for await (const feature of load.features) {
     const index = natural(feature.index, nFeatures - 1, 'index of a feature');

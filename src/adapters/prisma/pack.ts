@@ -95,11 +95,15 @@ export function unpackNeighbours(bytes: Buffer): Neighbour[] {
   return Array.from({ length: bytes.length / 8 }, (_, i) => ({ index: bytes.readUInt32LE(8 * i), cosine: bytes.readFloatLE(8 * i + 4) }));
 }
 
-/** Packs exemplars of one kind, in the order given. */
+/** Windows are packed here: a load packs millions, and as many buffers would keep the garbage collector busy. */
+let scratch = Buffer.allocUnsafe(1 << 16);
+
+/** Packs exemplars of one kind, in the order given. The bytes hold until the next call. */
 export function packWindows(exemplars: readonly Exemplar[]): Buffer {
   let size = 1;
-  for (const { ids } of exemplars) size += WINDOW_HEAD + 4 * ids.length + Math.ceil(ids.length / 8) + 4 * ids.length;
-  const bytes = Buffer.allocUnsafe(size);
+  for (const { ids } of exemplars) size += WINDOW_HEAD + 9 * ids.length + 1;
+  if (scratch.length < size) scratch = Buffer.allocUnsafe(2 * size);
+  const bytes = scratch;
   let at = bytes.writeUInt8(WINDOWS_FORMAT, 0);
   for (const exemplar of exemplars) {
     const { ids, activations } = exemplar;
@@ -112,10 +116,21 @@ export function packWindows(exemplars: readonly Exemplar[]): Buffer {
     at = bytes.writeUInt32LE(natural(exemplar.start, U32, 'start of an exemplar'), at);
     at = float(bytes, exemplar.maxActivation, at, 'maximum activation of an exemplar');
     at = bytes.writeUInt16LE(length, at);
-    let wide = false;
-    for (const id of ids) wide ||= natural(id, U32, 'token id') > U16;
+    let all = 0;
+    for (const id of ids) {
+      // The quick test first: this is the innermost loop of a load.
+      if (id >>> 0 !== id) natural(id, U32, 'token id');
+      all |= id;
+    }
+    const wide = all >>> 0 > U16;
     at = bytes.writeUInt8(wide ? 4 : 2, at);
-    for (const id of ids) at = wide ? bytes.writeUInt32LE(id, at) : bytes.writeUInt16LE(id, at);
+    for (const id of ids) {
+      bytes[at++] = id;
+      bytes[at++] = id >>> 8;
+      if (!wide) continue;
+      bytes[at++] = id >>> 16;
+      bytes[at++] = id >>> 24;
+    }
     const map = at;
     at += Math.ceil(length / 8);
     bytes.fill(0, map, at);
