@@ -35,7 +35,7 @@ export interface TrainOptions {
 export const TRAIN_DEFAULTS: TrainOptions = {
   architecture: 'tied',
   ratio: 4,
-  l1: 2e-3,
+  l1: 8e-3,
   learningRate: 1e-3,
   batchSize: 1024,
   epochs: 1,
@@ -49,7 +49,7 @@ export const TRAIN_DEFAULTS: TrainOptions = {
 };
 
 /** Memory one block may take over all dictionaries trained together, in bytes; about two blocks are held at a time. */
-export const BLOCK_BYTES = 192 * 2 ** 20;
+export const BLOCK_BYTES = 96 * 2 ** 20;
 
 /** blockVectors as given, or from BLOCK_BYTES: a power of two from 4096 to 65536. */
 export function resolveBlockVectors(blockVectors: number | null, hookPoints: number, D: number): number {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CallerError, invariant, messageOf } from '../../domain/errors.ts';
 import type { Run } from '../../domain/run.ts';
@@ -46,6 +46,7 @@ export function openRunStore(home: string, options: RunStoreOptions = {}): RunSt
     const { key, final, partial } = place(identity);
     await mkdir(partial, { recursive: true });
     const lock = await takeLock(partial);
+    await removeTemporaries(partial);
     const startedAt = await beginning(partial, identity);
     let held = true;
     return {
@@ -106,6 +107,13 @@ export function canonicalJson(value: unknown): string {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
   return `{${members.join(',')}}`;
+}
+
+/** What a killed process was writing. Ours alone to remove: we hold the lock. */
+async function removeTemporaries(folder: string): Promise<void> {
+  for (const name of await readdir(folder, { recursive: true })) {
+    if (name.endsWith('.tmp')) await rm(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -39,6 +39,8 @@ test('one holder at a time; a released run keeps its folder and its start', asyn
     const store = openRunStore(home);
     const first = await store.open(identity);
     await writeFile(join(first.dir, 'progress'), '3');
+    await mkdir(join(first.dir, 'inner'));
+    await writeFile(join(first.dir, 'inner', 'half.1-0.tmp'), 'half written');
     await assert.rejects(store.open(identity), busy);
     await (await store.open({ ...identity, seed: 8 })).release();
     const begun = await readFile(join(first.dir, 'begun.json'), 'utf8');
@@ -46,6 +48,7 @@ test('one holder at a time; a released run keeps its folder and its start', asyn
     await first.release();
     const second = await store.open(identity);
     assert.equal(await readFile(join(second.dir, 'progress'), 'utf8'), '3');
+    assert.deepEqual(await readdir(join(second.dir, 'inner')), [], 'what was half written is gone');
     const { run } = await second.finish({});
     assert.equal(run.startedAt, (JSON.parse(begun) as { startedAt: string }).startedAt);
   });
