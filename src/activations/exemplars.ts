@@ -37,7 +37,7 @@ export function chooseSampled(sample: readonly KeptFragment[]): ChosenFragment[]
     const take = Math.min(PER_BAND, count);
     for (let i = 0; i < take; i++) {
       const place = from + Math.floor(((i + 0.5) * count) / take);
-      chosen.push({ kind: 'quantile', rank: band * 1000 + i, kept: pool[place]!.kept });
+      chosen.push({ kind: 'quantile', rank: band * 1000 + i, kept: pool[place].kept });
     }
   }
   return chosen;

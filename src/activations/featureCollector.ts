@@ -44,7 +44,6 @@ export class FeatureCollector {
   readonly #perRow: number;
   readonly #seed: number;
   #tokens = 0;
-  readonly #active: Uint32Array;
   readonly #sum: Float64Array;
   readonly #max: Float32Array;
   readonly #histograms: Histograms;
@@ -65,7 +64,6 @@ export class FeatureCollector {
     this.#length = Math.min(FRAGMENT_TOKENS, cols);
     this.#perRow = Math.floor(cols / this.#length);
     this.#seed = seed;
-    this.#active = new Uint32Array(nFeatures);
     this.#sum = new Float64Array(nFeatures);
     this.#max = new Float32Array(nFeatures);
     this.#histograms = new Histograms(nFeatures);
@@ -89,58 +87,60 @@ export class FeatureCollector {
     invariant(this.#tokens + codes.rows < 2 ** 32, 'more than 2^32 tokens in one pass');
     for (let b = 0; b < rows.length; b++) {
       const first = b * this.#cols;
-      for (let part = 0; part < this.#perRow; part++) this.#fragment(codes, first + part * this.#length, rows[b]!, part);
+      for (let part = 0; part < this.#perRow; part++) this.#fragment(codes, first + part * this.#length, rows[b], part);
       this.#count(codes, first + this.#perRow * this.#length, first + this.#cols);
     }
     this.#tokens += codes.rows;
   }
 
+  /** Statistics of tokens that are in no fragment. */
   #count(codes: SparseCodes, from: number, to: number): void {
     const { features, values } = codes;
-    const end = codes.offsets[to]!;
-    for (let e = codes.offsets[from]!; e < end; e++) {
-      const f = features[e]!;
-      const value = values[e]!;
-      this.#active[f]!++;
-      this.#sum[f]! += value;
-      if (value > this.#max[f]!) this.#max[f] = value;
-      this.#histograms.add(f, value);
+    const end = codes.offsets[to];
+    for (let e = codes.offsets[from]; e < end; e++) {
+      const f = features[e];
+      this.#sum[f] += values[e];
+      this.#max[f] = Math.max(this.#max[f], values[e]);
+      this.#histograms.add(f, values[e]);
     }
   }
 
+  /** The hot loop: one visit of each activation for everything that is kept about it. */
   #fragment(codes: SparseCodes, from: number, row: number, part: number): void {
     const { offsets, features, values } = codes;
     const length = this.#length;
-    this.#count(codes, from, from + length);
-    let touched = 0;
-    for (let t = 0; t < length; t++) {
-      const end = offsets[from + t + 1]!;
-      for (let e = offsets[from + t]!; e < end; e++) {
-        const f = features[e]!;
-        const value = values[e]!;
-        const max = this.#fragmentMax[f]!;
-        if (max === 0) this.#touched[touched++] = f;
-        if (value > max) this.#fragmentMax[f] = value;
-        this.#scratch[f * length + t] = value;
+    const [sum, fragmentMax, scratch, touched, histograms] = [this.#sum, this.#fragmentMax, this.#scratch, this.#touched, this.#histograms];
+    let count = 0;
+    for (let t = 0, e = offsets[from]; t < length; t++) {
+      const end = offsets[from + t + 1];
+      for (; e < end; e++) {
+        const f = features[e];
+        const value = values[e];
+        const max = fragmentMax[f];
+        if (max === 0) touched[count++] = f;
+        if (value > max) fragmentMax[f] = value;
+        sum[f] += value;
+        scratch[f * length + t] = value;
+        histograms.add(f, value);
       }
     }
     const fragment = row * this.#perRow + part;
-    for (let i = 0; i < touched; i++) this.#offer(this.#touched[i]!, fragment, row);
-    const last = offsets[from + length]!;
-    for (let t = 0, e = offsets[from]!; t < length; t++) {
-      const end = Math.min(last, offsets[from + t + 1]!);
-      for (; e < end; e++) this.#scratch[features[e]! * length + t] = 0;
+    for (let i = 0; i < count; i++) {
+      const f = touched[i];
+      this.#offer(f, fragment, row);
+      scratch.fill(0, f * length, (f + 1) * length);
     }
   }
 
   #offer(f: number, fragment: number, row: number): void {
-    const max = this.#fragmentMax[f]!;
+    const max = this.#fragmentMax[f];
     this.#fragmentMax[f] = 0;
+    if (max > this.#max[f]) this.#max[f] = max;
     const at = f * this.#length;
     const priority = samplePriority(this.#seed, f, fragment);
     this.#sample.offer(f, fragment, priority, this.#scratch, at);
     if (this.#lastRow[f] === row + 1) {
-      const slot = this.#lastSlot[f]!;
+      const slot = this.#lastSlot[f];
       if (max > this.#top.keyAt(f, slot)) this.#top.offer(f, fragment, max, this.#scratch, at, slot);
       return;
     }
@@ -152,13 +152,13 @@ export class FeatureCollector {
 
   /** What was found about feature f so far. */
   feature(f: number): CollectedFeature {
-    const active = this.#active[f]!;
+    const active = this.#histograms.total(f);
     const top = this.#top.get(f).map((kept, rank) => this.#exemplar('top', rank, kept));
     const sampled = chooseSampled(this.#sample.get(f)).map(({ kind, rank, kept }) => this.#exemplar(kind, rank, kept));
     return {
       density: this.#tokens === 0 ? 0 : active / this.#tokens,
-      maxActivation: this.#max[f]!,
-      meanActivation: active === 0 ? null : this.#sum[f]! / active,
+      maxActivation: this.#max[f],
+      meanActivation: active === 0 ? null : this.#sum[f] / active,
       histogram: this.#histograms.get(f),
       exemplars: [...top, ...sampled],
     };
@@ -178,7 +178,6 @@ export class FeatureCollector {
   save(): CollectorState {
     const state = new Map<string, Uint32Array | Float32Array | Float64Array>([
       ['tokens', Float64Array.of(this.#tokens)],
-      ['active', this.#active.slice()],
       ['sum', this.#sum.slice()],
       ['max', this.#max.slice()],
       ['histogram.counts', this.#histograms.arrays.counts.slice()],
@@ -193,7 +192,6 @@ export class FeatureCollector {
   /** Restores what `save` gave, into a new collector of the same shape and seed. */
   restore(state: CollectorState): void {
     this.#tokens = floats(state, 'tokens')[0]!;
-    this.#active.set(words(state, 'active'));
     this.#sum.set(floats(state, 'sum'));
     this.#max.set(singles(state, 'max'));
     this.#histograms.arrays.counts.set(words(state, 'histogram.counts'));

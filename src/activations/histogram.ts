@@ -23,17 +23,17 @@ export class Histograms {
 
   /** Counts one value > 0 of feature f. */
   add(f: number, value: number): void {
-    let bin = value * this.#inverse[f]!;
+    let bin = value * this.#inverse[f];
     if (bin >= HISTOGRAM_BINS || bin === 0) {
       this.#fit(f, value);
-      bin = value * this.#inverse[f]!;
+      bin = value * this.#inverse[f];
     }
-    this.#counts[f * HISTOGRAM_BINS + (bin | 0)]!++;
+    this.#counts[f * HISTOGRAM_BINS + (bin | 0)]++;
   }
 
   #fit(f: number, value: number): void {
     invariant(value > 0 && value < Infinity, `activation ${value} is not positive and finite`);
-    const inverse = this.#inverse[f]!;
+    const inverse = this.#inverse[f];
     // Smallest power of two w with value < bins·w.
     let width = inverse === 0 ? 2 ** (Math.floor(Math.log2(value / HISTOGRAM_BINS)) - 1) : 1 / inverse;
     const base = f * HISTOGRAM_BINS;
@@ -41,15 +41,22 @@ export class Histograms {
       width *= 2;
       if (inverse === 0) continue;
       const half = HISTOGRAM_BINS / 2;
-      for (let i = 0; i < half; i++) this.#counts[base + i] = this.#counts[base + 2 * i]! + this.#counts[base + 2 * i + 1]!;
+      for (let i = 0; i < half; i++) this.#counts[base + i] = this.#counts[base + 2 * i] + this.#counts[base + 2 * i + 1];
       this.#counts.fill(0, base + half, base + HISTOGRAM_BINS);
     }
     this.#inverse[f] = 1 / width;
   }
 
+  /** How many values feature f had. */
+  total(f: number): number {
+    let sum = 0;
+    for (let i = f * HISTOGRAM_BINS; i < (f + 1) * HISTOGRAM_BINS; i++) sum += this.#counts[i];
+    return sum;
+  }
+
   /** Edges (one more than counts) up to the last bin in use; empty for a feature that was never active. */
   get(f: number): { edges: number[]; counts: number[] } {
-    const inverse = this.#inverse[f]!;
+    const inverse = this.#inverse[f];
     if (inverse === 0) return { edges: [], counts: [] };
     const counts = Array.from(this.#counts.subarray(f * HISTOGRAM_BINS, (f + 1) * HISTOGRAM_BINS));
     while (counts[counts.length - 1] === 0) counts.pop();

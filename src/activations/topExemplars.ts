@@ -35,10 +35,10 @@ export class KeptFragments {
 
   /** Whether `offer` would keep this; `offer` checks it too. */
   wants(f: number, fragment: number, key: number): boolean {
-    if (this.#sizes[f]! < this.#k) return true;
-    const worst = f * this.#k + this.#worst[f]!;
-    const worstKey = this.#keys[worst]!;
-    return key > worstKey || (key === worstKey && fragment < this.#fragments[worst]!);
+    if (this.#sizes[f] < this.#k) return true;
+    const worst = f * this.#k + this.#worst[f];
+    const worstKey = this.#keys[worst];
+    return key > worstKey || (key === worstKey && fragment < this.#fragments[worst]);
   }
 
   /**
@@ -49,7 +49,7 @@ export class KeptFragments {
     let slot = replace;
     if (slot < 0) {
       if (!this.wants(f, fragment, key)) return -1;
-      slot = this.#sizes[f]! < this.#k ? this.#sizes[f]!++ : this.#worst[f]!;
+      slot = this.#sizes[f] < this.#k ? this.#sizes[f]++ : this.#worst[f];
     }
     this.#keys[f * this.#k + slot] = key;
     this.#fragments[f * this.#k + slot] = fragment;
@@ -59,11 +59,11 @@ export class KeptFragments {
   }
 
   keyAt(f: number, slot: number): number {
-    return this.#keys[f * this.#k + slot]!;
+    return this.#keys[f * this.#k + slot];
   }
 
   fragmentAt(f: number, slot: number): number {
-    return this.#fragments[f * this.#k + slot]!;
+    return this.#fragments[f * this.#k + slot];
   }
 
   #room(f: number, slot: number): Float32Array {
@@ -81,8 +81,8 @@ export class KeptFragments {
     const base = f * this.#k;
     let worst = 0;
     for (let i = 1; i < this.#k; i++) {
-      const lower = this.#keys[base + i]! - this.#keys[base + worst]!;
-      if (lower < 0 || (lower === 0 && this.#fragments[base + i]! > this.#fragments[base + worst]!)) worst = i;
+      const lower = this.#keys[base + i] - this.#keys[base + worst];
+      if (lower < 0 || (lower === 0 && this.#fragments[base + i] > this.#fragments[base + worst])) worst = i;
     }
     this.#worst[f] = worst;
   }
@@ -91,7 +91,7 @@ export class KeptFragments {
   get(f: number): KeptFragment[] {
     const payload = this.#payload[f];
     if (payload === undefined) return [];
-    const kept = Array.from({ length: this.#sizes[f]! }, (_, slot) => ({
+    const kept = Array.from({ length: this.#sizes[f] }, (_, slot) => ({
       fragment: this.fragmentAt(f, slot),
       key: this.keyAt(f, slot),
       activations: payload.slice(slot * this.#length, (slot + 1) * this.#length),
@@ -109,7 +109,7 @@ export class KeptFragments {
     let end = 0;
     for (let f = 0; f < this.#sizes.length; f++) {
       const payload = this.#payload[f];
-      for (let slot = 0; slot < this.#sizes[f]!; slot++, n++) {
+      for (let slot = 0; slot < this.#sizes[f]; slot++, n++) {
         keys[n] = this.keyAt(f, slot);
         fragments[n] = this.fragmentAt(f, slot);
         invariant(payload !== undefined, 'a kept fragment without activations');
@@ -124,9 +124,9 @@ export class KeptFragments {
     let n = 0;
     let end = 0;
     for (let f = 0; f < this.#sizes.length; f++) {
-      for (let slot = 0; slot < this.#sizes[f]!; slot++, n++) {
-        this.#keys[f * this.#k + slot] = state.keys[n]!;
-        this.#fragments[f * this.#k + slot] = state.fragments[n]!;
+      for (let slot = 0; slot < this.#sizes[f]; slot++, n++) {
+        this.#keys[f * this.#k + slot] = state.keys[n];
+        this.#fragments[f * this.#k + slot] = state.fragments[n];
         const room = this.#room(f, slot);
         end = unpack(state.packed, end, room.subarray(slot * this.#length, (slot + 1) * this.#length));
       }
@@ -148,18 +148,18 @@ function pack(values: Float32Array, into: Float32Array, start: number): number {
   for (let i = 0; i < values.length; i++) {
     if (values[i] === 0) continue;
     into[end++] = i;
-    into[end++] = values[i]!;
+    into[end++] = values[i];
   }
   return end;
 }
 
 function unpack(from: Float32Array, start: number, values: Float32Array): number {
-  const active = from[start]!;
+  const active = from[start];
   let at = start + 1;
   if (active === -1) {
     values.set(from.subarray(at, at + values.length));
     return at + values.length;
   }
-  for (let i = 0; i < active; i++, at += 2) values[from[at]!] = from[at + 1]!;
+  for (let i = 0; i < active; i++, at += 2) values[from[at]] = from[at + 1];
   return at;
 }

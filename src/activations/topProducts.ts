@@ -41,12 +41,12 @@ export function topProducts(
       const b1 = two ? b0 + d : b0;
       let s00 = 0, s10 = 0, s20 = 0, s30 = 0, s01 = 0, s11 = 0, s21 = 0, s31 = 0;
       for (let q = 0; q < d; q++) {
-        const u = b[b0 + q]!;
-        const v = b[b1 + q]!;
-        const w0 = a0[q]!;
-        const w1 = a1[q]!;
-        const w2 = a2[q]!;
-        const w3 = a3[q]!;
+        const u = b[b0 + q];
+        const v = b[b1 + q];
+        const w0 = a0[q];
+        const w1 = a1[q];
+        const w2 = a2[q];
+        const w3 = a3[q];
         s00 += w0 * u; s10 += w1 * u; s20 += w2 * u; s30 += w3 * u;
         s01 += w0 * v; s11 += w1 * v; s21 += w2 * v; s31 += w3 * v;
       }
@@ -54,12 +54,12 @@ export function topProducts(
       const second = [s01, s11, s21, s31];
       for (let r = 0; r < 4 && i + r < n; r++) {
         if (excluded[r] !== j) {
-          high.add(i + r, j, first[r]!);
-          low?.add(i + r, j, first[r]!);
+          high.add(i + r, j, first[r]);
+          low?.add(i + r, j, first[r]);
         }
         if (two && excluded[r] !== j + 1) {
-          high.add(i + r, j + 1, second[r]!);
-          low?.add(i + r, j + 1, second[r]!);
+          high.add(i + r, j + 1, second[r]);
+          low?.add(i + r, j + 1, second[r]);
         }
       }
     }
@@ -86,16 +86,16 @@ class Keeper {
 
   add(row: number, index: number, product: number): void {
     const value = product * this.#sign;
-    if (value <= this.#bar[row]! || this.#k === 0) return;
+    if (value <= this.#bar[row] || this.#k === 0) return;
     const base = row * this.#k;
     let at = this.#k - 1;
-    for (; at > 0 && this.#values[base + at - 1]! < value; at--) {
-      this.#values[base + at] = this.#values[base + at - 1]!;
-      this.#indices[base + at] = this.#indices[base + at - 1]!;
+    for (; at > 0 && this.#values[base + at - 1] < value; at--) {
+      this.#values[base + at] = this.#values[base + at - 1];
+      this.#indices[base + at] = this.#indices[base + at - 1];
     }
     this.#values[base + at] = value;
     this.#indices[base + at] = index;
-    this.#bar[row] = this.#values[base + this.#k - 1]!;
+    this.#bar[row] = this.#values[base + this.#k - 1];
   }
 
   result(): TopProducts {

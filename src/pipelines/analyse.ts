@@ -175,25 +175,27 @@ async function* describe({ model, tokens, rows }: AnalyseInput, weights: Diction
       yield {
         index: from + i,
         ...statistics,
+        maxActivation: rounded(statistics.maxActivation),
+        meanActivation: statistics.meanActivation === null ? null : rounded(statistics.meanActivation),
         topLogits: pairs(logits.greatest, i).map(([id, value]) => ({ id, value })),
         bottomLogits: pairs(logits.least, i).map(([id, value]) => ({ id, value })),
         neighbours: pairs(near, i).map(([index, cosine]) => ({ index, cosine: Math.max(-1, Math.min(1, cosine)) })),
         exemplars: exemplars.map(({ kind, rank, row, start, activations, maxActivation }) => ({
-          kind, rank, row, start, ids: texts(row, start, activations.length), activations, maxActivation,
+          kind, rank, row, start, ids: texts(row, start, activations.length), activations: activations.map(rounded), maxActivation: rounded(maxActivation),
         })),
       };
     }
   }
 }
 
-/** Row i as [index, value] pairs; values to seven digits, which is what float32 sums are worth. */
+/** Row i as [index, value] pairs. */
 function pairs(products: TopProducts | null, i: number): [number, number][] {
   if (products === null) return [];
   const { k, indices, values } = products;
-  return Array.from({ length: k }, (_, r) => [indices[i * k + r], Number(values[i * k + r].toPrecision(7))]);
+  return Array.from({ length: k }, (_, r) => [indices[i * k + r], rounded(values[i * k + r])]);
 }
 
-/** Name of a dictionary's feature records in an analyse run's folder. */
-export function featuresFile(dictionary: string): string {
-  return `features-${dictionary}.ndjson`;
+/** Seven significant digits, which is what float32 is worth; written out in full a float32 takes seventeen. */
+function rounded(value: number): number {
+  return value === 0 ? 0 : Number(value.toPrecision(7));
 }
