@@ -3,7 +3,7 @@
     python scripts/bench/harvest_peer.py MODEL_FOLDER IDS_FILE ROWS COLS THREADS
 
 IDS_FILE holds int32 token ids [batches, ROWS, COLS]. Prints one JSON line when ready, then, for every line on standard input,
-runs all batches once and prints one JSON line with the seconds taken.
+runs all batches once and prints one JSON line with the wall and CPU seconds taken.
 """
 
 import json
@@ -23,11 +23,11 @@ ids = torch.from_numpy(np.fromfile(ids_file, dtype=np.int32).reshape(-1, rows, c
 
 
 def once():
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     with torch.inference_mode():
         for batch in ids:
             states = model(input_ids=batch, output_hidden_states=True, use_cache=False).hidden_states
-    return time.perf_counter() - started, states
+    return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}, states
 
 
 def norms(states):
@@ -39,4 +39,4 @@ _, states = once()
 versions = {"transformers": transformers.__version__, "torch": torch.__version__}
 print(json.dumps({"ready": True, "norms": norms(states), **versions}), flush=True)
 for _ in sys.stdin:
-    print(json.dumps({"seconds": once()[0]}), flush=True)
+    print(json.dumps(once()[0]), flush=True)
