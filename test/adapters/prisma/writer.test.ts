@@ -55,7 +55,10 @@ test('what is loaded is read back, number for number', () =>
     const keys = features.map(({ index }) => ({ dictionaryId: dictionary!.id, index }));
     assert.deepEqual(
       await reader.features(keys),
-      features.map(({ exemplars: _, ...rest }, i) => ({ dictionaryId: dictionary!.id, ...rest, bestScore: i === 0 ? 0.5 : null })),
+      features.map((feature, i) => {
+        const { exemplars: _, ...row } = feature;
+        return { dictionaryId: dictionary!.id, ...row, bestScore: i === 0 ? 0.5 : null };
+      }),
     );
     const exemplars = await reader.exemplars(keys, ['top', 'quantile', 'random'], 100);
     for (const [i, feature] of features.entries()) {
