@@ -199,3 +199,8 @@ function pairs(products: TopProducts | null, i: number): [number, number][] {
 function rounded(value: number): number {
   return value === 0 ? 0 : Number(value.toPrecision(7));
 }
+
+/** Name of a dictionary's feature records in an analyse run's folder. */
+export function featuresFile(dictionary: string): string {
+  return `features-${dictionary}.ndjson`;
+}
