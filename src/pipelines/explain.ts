@@ -167,7 +167,7 @@ async function scoreAll(scorers: readonly Scorer[], explainer: string, tasks: re
 async function countFinished(artefacts: Artefacts, path: string): Promise<number> {
   let finished = 0;
   for await (const { first, outcomes } of artefacts.readRecords<LogRecord>(path, { optional: true })) {
-    invariant(first === finished, `${path}: feature ${first} where ${finished} was expected`);
+    if (first !== finished) throw new CallerError('STALE_OUTPUT', `${path}: expected a record of feature ${finished} and those after, found ${first}; delete the run's folder and run the stage again`);
     finished += outcomes.length;
   }
   return finished;

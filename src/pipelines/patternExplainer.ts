@@ -33,7 +33,8 @@ export async function openPatternExplainer(input: PatternExplainerInput): Promis
   const reader = new ProbeReader(model, dictionary);
   const size = Math.min(tokenizer.size, model.info.vocabSize);
   const texts = Array.from({ length: size }, (_, id) => tokenizer.token(id));
-  const documentStart = tokenizer.bosId ?? tokenizer.eosId ?? 0;
+  // The separator that rows of text begin with (src/pipelines/tokenise.ts).
+  const documentStart = tokenizer.eosId ?? tokenizer.bosId ?? 0;
   const table = new AloneTable(settings.aloneTokens);
   const ids = texts.map((_, id) => id).filter((id) => id !== documentStart);
   await reader.eachCodes(ids.map((id) => [documentStart, id]), (row, features, values) => table.add(ids[row], features, values));

@@ -1,7 +1,7 @@
 import type { Exemplar, TokenLogit } from '../../domain/feature.ts';
 import { augment } from './augment.ts';
 import { describe } from './describe.ts';
-import { alonePaths, median, pathsOf } from './paths.ts';
+import { alonePaths, median, observedPaths, pathsOf } from './paths.ts';
 import { prune } from './prune.ts';
 import type { Pruned } from './prune.ts';
 import type { Subject } from './probe.ts';
@@ -58,7 +58,11 @@ export async function explainPatterns(tasks: readonly PatternTask[], subject: Su
     const max = (mine[0]?.salient.pruned.target ?? unexplained[0]).max;
     const single = mine.map((a) => a.salient.pruned).filter((p) => p.tokens.length === 1);
     const alone = single.length === 0 ? [] : alonePaths(subject.alone(feature), max, aloneScale(single), settings.aloneShare, settings.aloneTokens);
-    const paths = [...mine.flatMap((a) => pathsOf(a, settings)), ...unexplained.map((t) => unexplainedPath(t, subject.documentStart)), ...alone];
+    const observed = observedPaths(alone, fragments, max, settings.observedWeight, settings.aloneShare);
+    const known = new Set(observed.map(({ tokens }) => tokens[0]));
+    // Of what is known about one token by itself, the observed value holds.
+    const found = [...mine.flatMap((a) => pathsOf(a, settings)), ...unexplained.map((t) => unexplainedPath(t, subject.documentStart))];
+    const paths = [...found.filter(({ tokens }) => tokens.slice(1).some((t) => t !== null) || !known.has(tokens[0])), ...observed];
     const trie = buildTrie(paths.map((p) => ({ tokens: p.tokens, value: rounded(p.value) })), (id) => subject.token(id));
     const findings = {
       salient: mine.map((a) => a.salient),

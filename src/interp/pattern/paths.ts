@@ -1,3 +1,4 @@
+import type { Exemplar } from '../../domain/feature.ts';
 import type { Augmented } from './augment.ts';
 import type { PatternSettings } from './settings.ts';
 import type { PatternPath } from './trie.ts';
@@ -34,6 +35,26 @@ export function alonePaths(alone: readonly { readonly token: number; readonly va
     .filter(({ value }) => value * scale >= share * max)
     .slice(0, limit)
     .map(({ token, value }) => ({ tokens: [token], value: Math.min(value * scale, max) }));
+}
+
+/**
+ * Single-token patterns corrected by what the tokens did in the explanation fragments: the value of a token seen there n times becomes
+ * (v + w·sum of its activations) / (1 + w·n), v being what the single-token table says (0 where it says nothing) and w the weight.
+ * A token that fires alone but not in text is lowered; one that fires in contexts no pattern covers gets its mean, so that
+ * patterns with context back off to it where their context is missing.
+ * @returns one path per token, those below `share` of the maximum left out.
+ */
+export function observedPaths(alone: readonly PatternPath[], fragments: readonly Exemplar[], max: number, weight: number, share: number): PatternPath[] {
+  const values = new Map(alone.map(({ tokens, value }) => [tokens[0]!, { sum: value, n: 1 }]));
+  if (weight > 0) {
+    for (const { ids, activations } of fragments) {
+      ids.forEach((id, t) => {
+        const seen = values.get(id) ?? { sum: 0, n: 1 };
+        values.set(id, { sum: seen.sum + weight * activations[t], n: seen.n + weight });
+      });
+    }
+  }
+  return [...values].map(([token, { sum, n }]) => ({ tokens: [token], value: sum / n })).filter(({ value }) => value >= share * max);
 }
 
 /** Median of a non-empty list (mean of the middle two). */

@@ -16,7 +16,7 @@ export interface Salient {
 /**
  * Neuron-to-Graph's second step: each token in turn is replaced and the activation read again. A replacement is a token drawn
  * from the text (Neuron-to-Graph uses one fixed mask token, which most models never saw in such a place); `maskDraws` draws are
- * averaged, twice as many for the activating token.
+ * averaged, twice as many for the activating token, and one for context tokens of a long context, where rows are many and long.
  */
 export async function saliency(items: readonly Pruned[], subject: Subject, settings: PatternSettings, seed: number): Promise<Salient[]> {
   const probes: Probe[] = [];
@@ -26,7 +26,7 @@ export async function saliency(items: readonly Pruned[], subject: Subject, setti
       tokens.map((token, position) => {
         // The draws depend on the place alone, so equal masked rows of different features are one row of the batch.
         const rng = Rng.derive(seed, 'mask', position, token);
-        const draws = position === 0 ? 2 * settings.maskDraws : settings.maskDraws;
+        const draws = position === 0 ? 2 * settings.maskDraws : tokens.length > settings.shortContext ? 1 : settings.maskDraws;
         for (let d = 0; d < draws; d++) {
           const masked = tokens.slice();
           masked[position] = replacement(token, subject, rng);

@@ -12,12 +12,16 @@ export interface PatternSettings {
   readonly suffixLengths: readonly (readonly number[])[];
   /** Replacements averaged when a token is masked. */
   readonly maskDraws: number;
+  /** Contexts of more tokens get one replacement per context token. */
+  readonly shortContext: number;
   /** Substitutes the subject model proposes per token matched by name. */
   readonly substitutes: number;
   /** Most tokens taken from the single-token table. */
   readonly aloneTokens: number;
   /** Share of the feature's maximum from which a token of the single-token table is taken. */
   readonly aloneShare: number;
+  /** Weight of what single tokens did in the explanation fragments, see observedPaths; 0 leaves it out. */
+  readonly observedWeight: number;
   /** Most patterns one target gives. */
   readonly pathsPerTarget: number;
 }
@@ -25,12 +29,14 @@ export interface PatternSettings {
 export const PATTERN_SETTINGS: PatternSettings = {
   keep: 0.5,
   importance: 0.5,
-  targets: 6,
+  targets: 5,
   targetShare: 0.5,
   suffixLengths: [[1, 2, 3, 4], [6, 9], [14]],
   maskDraws: 2,
-  substitutes: 6,
+  shortContext: 4,
+  substitutes: 4,
   aloneTokens: 96,
-  aloneShare: 0.1,
+  aloneShare: 0.05,
+  observedWeight: 1,
   pathsPerTarget: 48,
 };
