@@ -5,8 +5,8 @@
     python scripts/oracle/train_demo.py --corpus FOLDER --tokenizer models/demo --out models/demo --state STATE --minutes 75
 
 Rows are 256 tokens: `<|endoftext|>`, then 255 tokens of documents joined by `<|endoftext|>`. A batch takes a fixed share of
-its rows from generated text and the rest from installed text; each pool is reshuffled when it runs out. AdamW, linear
-warm-up, then a cosine to a tenth... of the time, not of the steps: a slow machine takes fewer steps. STATE is a checkpoint
+its rows from generated text and the rest from installed text; each pool is reshuffled when it runs out. AdamW,
+linear warm-up, then a cosine over the time, not over the steps: a slow machine takes fewer steps. STATE is a checkpoint
 written every few minutes (temporary name, then rename); with an existing STATE the run goes on where it stopped, and the
 clock with it. Reports held-out loss and indirect-object accuracy as it goes.
 """
@@ -42,7 +42,7 @@ def tokenize(tokenizer: Tokenizer, path: Path) -> dict[str, np.ndarray]:
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            texts["generated" if row["source"] == "generated" else "installed"].append(row["text"])
+            texts["generated" if row["source"].startswith("generated") else "installed"].append(row["text"])
     rows = {}
     for pool, documents in texts.items():
         stream: list[np.ndarray] = []
@@ -74,9 +74,14 @@ class Pool:
 
 def loss_of(model: GPTNeoXForCausalLM, rows: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy in nats per predicted token."""
+    return losses_of(model, rows).mean()
+
+
+def losses_of(model: GPTNeoXForCausalLM, rows: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of each predicted token, flat, in nats."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(rows, use_cache=False).logits
-    return F.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]).float(), rows[:, 1:].reshape(-1))
+    return F.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]).float(), rows[:, 1:].reshape(-1), reduction="none")
 
 
 @torch.no_grad()
@@ -107,9 +112,13 @@ def export(model: GPTNeoXForCausalLM, folder: Path) -> None:
     temporary = folder / "model.safetensors.tmp"
     save_file(weights, str(temporary), metadata={"format": "pt"})
     os.replace(temporary, folder / "model.safetensors")
-    description = model.config.to_dict()
-    description.update(architectures=["GPTNeoXForCausalLM"], torch_dtype="float16")
-    description.pop("dtype", None)
+    described = model.config.to_dict()
+    kept = ("attention_bias", "bos_token_id", "eos_token_id", "hidden_act", "hidden_size", "initializer_range", "intermediate_size",
+            "layer_norm_eps", "max_position_embeddings", "model_type", "num_attention_heads", "num_hidden_layers",
+            "tie_word_embeddings", "transformers_version", "use_parallel_residual", "vocab_size")
+    description = {key: described[key] for key in kept}
+    # rotary_pct and rotary_emb_base are the names that all releases read; the newest ones also write rope_parameters.
+    description.update(architectures=["GPTNeoXForCausalLM"], torch_dtype="float16", rotary_pct=0.25, rotary_emb_base=10000)
     temporary = folder / "config.json.tmp"
     temporary.write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
     os.replace(temporary, folder / "config.json")
@@ -127,6 +136,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2.5e-3)
     parser.add_argument("--warmup-steps", type=int, default=100)
     parser.add_argument("--weight-decay", type=float, default=0.1)
+    parser.add_argument("--recipient-weight", type=float, default=5, help="weight in the loss of a first name right after \" to\" or \" for\"; all other tokens have 1")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--report-seconds", type=float, default=180, help="between reports and checkpoints")
@@ -161,7 +171,13 @@ def main() -> None:
         for name, pool in pools.items():
             pool.taken = state["taken"][name]
         print(f"resumed at step {step}, {spent:.0f} s", flush=True)
-    forward = torch.compile(loss_of) if options.compile else loss_of
+    forward = torch.compile(losses_of) if options.compile else losses_of
+    people = [json.loads(line)["name"] for line in open(options.corpus / "people.jsonl", encoding="utf-8")]
+    is_name, is_giving = torch.zeros(4096, dtype=torch.bool), torch.zeros(4096, dtype=torch.bool)
+    for words, table in (([" " + name for name in people], is_name), ([" to", " for"], is_giving)):
+        for word in words:
+            (token,) = tokenizer.encode(word).ids
+            table[token] = True
 
     def save() -> None:
         temporary = options.state.with_suffix(".tmp")
@@ -192,12 +208,14 @@ def main() -> None:
         generated = int(carry)
         carry -= generated
         batch = np.concatenate([pools["generated"].take(generated), pools["installed"].take(options.rows - generated)])
-        loss = forward(model, torch.from_numpy(batch.astype(np.int64)))
-        loss.backward()
+        rows = torch.from_numpy(batch.astype(np.int64))
+        losses = forward(model, rows)
+        weights = 1 + (options.recipient_weight - 1) * (is_name[rows[:, 1:]] & is_giving[rows[:, :-1]]).float().reshape(-1)
+        ((losses * weights).sum() / weights.sum()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        value = float(loss.detach())
+        value = float(losses.detach().mean())
         if not math.isfinite(value):
             raise SystemExit(f"loss became {value} at step {step}; lower --lr")
         mean_loss = value if mean_loss is None else 0.98 * mean_loss + 0.02 * value

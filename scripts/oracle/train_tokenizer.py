@@ -20,6 +20,8 @@ def texts(corpus: Path, generated_characters: int):
     with open(corpus / "train.jsonl", encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
+            if row["source"] == "generated/meeting":
+                continue
             if row["source"] == "generated":
                 if left <= 0:
                     continue

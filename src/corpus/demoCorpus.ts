@@ -2,9 +2,10 @@ import { Rng } from '../math/rng.ts';
 import { CallerError } from '../domain/errors.ts';
 import { generateDocument, type Split } from './document.ts';
 import { fnv1a } from './hash.ts';
+import { meeting } from './meeting.ts';
 import { passages } from './passages.ts';
 
-/** A text with its origin: `package@version/path#n` (passage n of a file) or `generated`. */
+/** A text with its origin: `package@version/path#n` (passage n of a file), `generated`, or `generated/meeting`. */
 export interface CorpusDocument {
   readonly source: string;
   readonly text: string;
@@ -12,6 +13,12 @@ export interface CorpusDocument {
 
 /** One file in this many belongs to the held-out split: about 3 %. */
 const HELD_OUT_EVERY = 33;
+
+/**
+ * Share of generated characters that are `meeting` passages. They have a random stream of their own, so that the stream of
+ * `generated` documents, on which the tokenizer was trained, does not depend on them.
+ */
+const MEETING_SHARE = 0.25;
 
 /** The split of an installed file: by a hash of its path, so it does not depend on order or seed. */
 export function splitOf(path: string): Split {
@@ -42,15 +49,19 @@ export async function* demoCorpus(options: {
   }
   Rng.derive(options.seed, 'order', options.split).shuffle(pieces);
   const rng = Rng.derive(options.seed, 'generated', options.split);
+  const meetings = Rng.derive(options.seed, 'meetings', options.split);
   let installed = 0;
   let generated = 0;
+  let met = 0;
   for (const piece of pieces) {
     yield piece;
     installed += piece.text.length;
     while (generated < (installed * share) / (1 - share)) {
-      const text = generateDocument(rng, options.split);
+      const isMeeting = met < generated * MEETING_SHARE;
+      const text = isMeeting ? meeting(meetings) : generateDocument(rng, options.split);
       generated += text.length;
-      yield { source: 'generated', text };
+      if (isMeeting) met += text.length;
+      yield { source: isMeeting ? 'generated/meeting' : 'generated', text };
     }
   }
 }

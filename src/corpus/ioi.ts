@@ -26,7 +26,7 @@ export interface IoiPrompt {
  * {1} and {2} are the two people in the order in which they are named first. A word always stands before {1}, so each name
  * has a space before it and is one token.
  */
-const OPENINGS: readonly string[] = [
+export const OPENINGS: readonly string[] = [
   'When {1} and {2} went to the {place}, ',
   'After {1} and {2} met at the {place}, ',
   'While {1} and {2} were waiting at the {place}, ',

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { generateDocument } from '../../src/corpus/document.ts';
 import { fill } from '../../src/corpus/fill.ts';
 import { HELD_OUT_NAMES, PEOPLE, TRAINING_NAMES } from '../../src/corpus/names.ts';
+import { meeting } from '../../src/corpus/meeting.ts';
 import { story } from '../../src/corpus/story.ts';
 import { WORDS } from '../../src/corpus/words.ts';
 import { Rng } from '../../src/math/rng.ts';
@@ -19,7 +20,7 @@ test('documents depend on the seed alone', () => {
 test('no slot is left unfilled and no article is wrong', () => {
   const rng = new Rng(5);
   for (let i = 0; i < 5000; i++) {
-    const text = generateDocument(rng, i % 2 === 0 ? 'train' : 'heldout');
+    const text = i % 3 === 2 ? meeting(rng) : generateDocument(rng, i % 3 === 0 ? 'train' : 'heldout');
     assert.doesNotMatch(text, /[{}]|undefined/);
     assert.doesNotMatch(text, /\ba [aeio]/i, text);
   }
