@@ -66,7 +66,7 @@ async function modelFolder(config: ServerConfig, source: string, name: string): 
   const folder = resolve(config.home, source);
   if (await isFolder(folder)) return folder;
   if (isAbsolute(source) || !/^[\w.-]+\/[\w.-]+$/.test(source)) throw absent(`the folder of model ${name}`);
-  return fetchModel(source, join(config.home, 'hub'), { token: config.hubToken });
+  return fetchModel(source, join(config.home, 'hub'), 'main', config.hubToken === undefined ? {} : { accessToken: config.hubToken });
 }
 
 async function isFolder(path: string): Promise<boolean> {
