@@ -1,4 +1,4 @@
-import type { Exemplar, TokenLogit } from '../../domain/feature.ts';
+import type { TokenLogit } from '../../domain/feature.ts';
 import type { Salient } from './saliency.ts';
 import { nearStart } from './targets.ts';
 import type { Target } from './targets.ts';
@@ -13,7 +13,8 @@ export interface Findings {
   readonly unexplained: readonly Target[];
   /** Tokens that fire the feature alone. */
   readonly alone: readonly { readonly token: number; readonly value: number }[];
-  readonly fragments: readonly Exemplar[];
+  /** Token between documents. */
+  readonly documentStart: number;
   readonly topLogits: readonly TokenLogit[];
   /** Most context tokens that were tried. */
   readonly longestContext: number;
@@ -41,7 +42,7 @@ export function describe(findings: Findings, wording: Wording): string {
   return `${main.slice(0, LENGTH - 1).trimEnd()}…`;
 }
 
-function mainClause({ salient, unexplained, alone, longestContext }: Findings, wording: Wording): string {
+function mainClause({ salient, unexplained, alone, longestContext, documentStart }: Findings, wording: Wording): string {
   const single = salient.filter(({ literals }) => literals.length === 1 && literals[0] === 0);
   const inContext = salient.filter(({ literals }) => literals.length > 1 && literals[0] === 0);
   const contextOnly = salient.filter(({ literals }) => literals[0] !== 0);
@@ -67,8 +68,10 @@ function mainClause({ salient, unexplained, alone, longestContext }: Findings, w
     const context = contextPhrase(contextOnly, wording);
     add(mass(contextOnly), context === null ? null : `text after ${context}`);
   }
-  const first = unexplained.filter(nearStart);
-  const longer = unexplained.filter((t) => !nearStart(t));
+  const separators = unexplained.filter((t) => t.tokens[0] === documentStart);
+  const first = unexplained.filter((t) => t.tokens[0] !== documentStart && nearStart(t));
+  const longer = unexplained.filter((t) => t.tokens[0] !== documentStart && !nearStart(t));
+  add(weightOf(separators), 'the separator before a text');
   add(weightOf(first), 'the first tokens of a text');
   if (longer.length > 0) {
     const tokens = tokenPhrase(activating(longer, wording), 3);

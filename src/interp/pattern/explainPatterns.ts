@@ -1,7 +1,7 @@
 import type { Exemplar, TokenLogit } from '../../domain/feature.ts';
 import { augment } from './augment.ts';
 import { describe } from './describe.ts';
-import { alonePaths, median, observedPaths, pathsOf } from './paths.ts';
+import { alonePaths, hasContext, median, observedPaths, pathsOf } from './paths.ts';
 import { prune } from './prune.ts';
 import type { Pruned } from './prune.ts';
 import type { Subject } from './probe.ts';
@@ -58,17 +58,18 @@ export async function explainPatterns(tasks: readonly PatternTask[], subject: Su
     const max = (mine[0]?.salient.pruned.target ?? unexplained[0]).max;
     const single = mine.map((a) => a.salient.pruned).filter((p) => p.tokens.length === 1);
     const alone = single.length === 0 ? [] : alonePaths(subject.alone(feature), max, aloneScale(single), settings.aloneShare, settings.aloneTokens);
-    const observed = observedPaths(alone, fragments, max, settings.observedWeight, settings.aloneShare);
-    const known = new Set(observed.map(({ tokens }) => tokens[0]));
+    const text = (id: number): string => subject.token(id);
+    const groups = [...mine.map((a) => pathsOf(a, settings)), ...unexplained.map((t) => [unexplainedPath(t, subject.documentStart)])];
+    const observed = observedPaths(alone, groups.map((group) => group.filter(hasContext)), fragments, max, settings);
     // Of what is known about one token by itself, the observed value holds.
-    const found = [...mine.flatMap((a) => pathsOf(a, settings)), ...unexplained.map((t) => unexplainedPath(t, subject.documentStart))];
-    const paths = [...found.filter(({ tokens }) => tokens.slice(1).some((t) => t !== null) || !known.has(tokens[0])), ...observed];
-    const trie = buildTrie(paths.map((p) => ({ tokens: p.tokens, value: rounded(p.value) })), (id) => subject.token(id));
+    const known = new Set(observed.map(({ tokens }) => tokens[0]));
+    const paths = [...groups.flat().filter((path) => hasContext(path) || !known.has(path.tokens[0])), ...observed];
+    const trie = buildTrie(paths.map((p) => ({ tokens: p.tokens, value: rounded(p.value) })), text);
     const findings = {
       salient: mine.map((a) => a.salient),
       unexplained,
       alone: alone.map((p) => ({ token: p.tokens[0]!, value: p.value })),
-      fragments,
+      documentStart: subject.documentStart,
       topLogits,
       longestContext,
     };
