@@ -1,15 +1,14 @@
 import type { Pool } from 'pg';
 import { CallerError } from '../../domain/errors.ts';
 import type { FeatureSearch, SearchHit, SearchPage, SearchRequest } from '../../ports/FeatureSearch.ts';
-import { storable } from './copyTable.ts';
-import { escapeHtml, markSimilar } from './highlight.ts';
-import { databaseError, transaction } from './transaction.ts';
+import { parseQuery } from './searchQuery.ts';
+import type { SearchQuery } from './searchQuery.ts';
+import { databaseError } from './transaction.ts';
 
 const MAX_QUERY_LENGTH = 1000;
-/** -word or -"some words", as websearch_to_tsquery takes them. */
-const EXCLUDED = /(?<!\S)-(?:"[^"]*"?|\S+)/gu;
-/** Least word similarity (0 to 1, pg_trgm) of what is found by spelling: one or two wrong letters in a word of eight. */
-const SIMILARITY = 0.4;
+/** Words of a query that are corrected, and what each may stand for. */
+const MAX_WORDS = 16;
+const CANDIDATES = 4;
 
 /**
  * Filters and cursor, shared by both ways of searching. $2 dictionaries or null, $3 least score or null, $4 rows,
@@ -22,15 +21,10 @@ const WEIGHT = `(0.5 + 0.5 * greatest(coalesce(e.best_score, 0), 0))`;
 const PAGE = `ORDER BY -h.relevance, h.dictionary_id, h."index", h.explainer LIMIT $4::int`;
 
 /**
- * $1 the query, $9 whether its last word may be the beginning of one. The query's own syntax is PostgreSQL's
- * websearch_to_tsquery. Marks are put into escaped text, so that what is returned is safe whatever a description holds.
+ * One page of what `query` (SQL for a tsquery, `q.query`) finds. Marks are put into escaped text, so that what is
+ * returned is safe whatever a description holds.
  */
-const WORDS = `WITH q AS (
-    SELECT CASE WHEN $9::boolean AND right(w::text, 1) = '''' THEN w || (w::text || ':*')::tsquery ELSE w END AS query
-    FROM websearch_to_tsquery('feature_text', $1) w
-    -- 'T' = nothing but exclusions, which only a scan of everything could answer.
-    WHERE querytree(w) NOT IN ('', 'T')
-  ), h AS (
+const pageOf = (query: string): string => `WITH q AS (${query}), h AS (
     SELECT e.dictionary_id, e."index", e.explainer, e.description, (ts_rank(e.search, q.query, 1) * ${WEIGHT})::float8 AS relevance
     FROM q, explanation e WHERE e.search @@ q.query AND ${FILTERS}
   ), page AS MATERIALIZED (SELECT * FROM h WHERE ${AFTER} ${PAGE})
@@ -39,17 +33,23 @@ const WORDS = `WITH q AS (
       'HighlightAll=true, StartSel=<mark>, StopSel=</mark>') AS headline
   FROM page h, q ${PAGE}`;
 
-/** $1 what to find, $9 what must not be there (as the query's -words), or null. */
-const SIMILAR = `WITH h AS (
-    SELECT e.dictionary_id, e."index", e.explainer, e.description, (word_similarity($1, e.description) * ${WEIGHT})::float8 AS relevance
-    FROM explanation e WHERE $1 <% e.description AND ${FILTERS}
-      AND ($9::text IS NULL OR e.search @@ websearch_to_tsquery('feature_text', $9))
-  )
-  SELECT h.dictionary_id, h."index", h.explainer, h.description, h.relevance, NULL AS headline FROM h WHERE ${AFTER} ${PAGE}`;
+/** $1 the query in the syntax of websearch_to_tsquery, $9 whether its last word may be the beginning of one. */
+const WORDS = pageOf(`SELECT CASE WHEN $9::boolean AND right(w::text, 1) = '''' THEN w || (w::text || ':*')::tsquery ELSE w END AS query
+    FROM websearch_to_tsquery('feature_text', $1) w
+    -- 'T' = nothing but exclusions, which only a scan of everything could answer.
+    WHERE querytree(w) NOT IN ('', 'T')`);
 
-type Row = [number, number, string, string, number, string | null];
+/** $1 a query in the syntax of to_tsquery, $9 exclusions in that of websearch_to_tsquery, or ''. */
+const CORRECTED = pageOf(`SELECT to_tsquery('feature_text', $1) && websearch_to_tsquery('feature_text', $9) AS query`);
 
-/** Full-text search in PostgreSQL; where no word matches, search by similar spelling. Both through GIN indices. */
+/** For each word of $1 (place n) those most alike that occur; alike as pg_trgm.similarity_threshold has it, 0.3 by default. */
+const ALIKE = `SELECT q.n::int, c.word FROM unnest($1::text[]) WITH ORDINALITY AS q(word, n)
+  CROSS JOIN LATERAL (SELECT o.word FROM explanation_word o WHERE o.word % q.word ORDER BY similarity(o.word, q.word) DESC, o.word LIMIT ${CANDIDATES}) c
+  ORDER BY 1`;
+
+type Row = [number, number, string, string, number, string];
+
+/** Full-text search in PostgreSQL; where nothing matches, the same with each word corrected to those alike that occur. */
 export class PostgresSearch implements FeatureSearch {
   readonly #pool: Pool;
 
@@ -58,9 +58,12 @@ export class PostgresSearch implements FeatureSearch {
   }
 
   async search(request: SearchRequest): Promise<SearchPage> {
-    const query = storable(request.query).trim();
-    if (query.length > MAX_QUERY_LENGTH) {
-      throw new CallerError('LIMIT_EXCEEDED', `the query has ${query.length} characters: expected at most ${MAX_QUERY_LENGTH}`, { field: ['query'] });
+    if (request.query.length > MAX_QUERY_LENGTH) {
+      throw new CallerError('LIMIT_EXCEEDED', `the query has ${request.query.length} characters: expected at most ${MAX_QUERY_LENGTH}`, { field: ['query'] });
+    }
+    const query = parseQuery(request.query);
+    if (query.words.length === 0) {
+      throw new CallerError('BAD_INPUT', 'the query names nothing to look for: expected at least one word that is not excluded', { field: ['query'] });
     }
     try {
       const page = await this.#byWords(request, query);
@@ -73,45 +76,34 @@ export class PostgresSearch implements FeatureSearch {
     }
   }
 
-  async #byWords(request: SearchRequest, query: string): Promise<SearchPage> {
-    const { rows } = await this.#pool.query<Row>({ name: 'search-words', text: WORDS, values: [...parameters(request, query), endsInWord(request.query)], rowMode: 'array' });
-    const mark = (row: Row): string => {
-      const escaped = escapeHtml(row[3]);
-      const headline = row[5] ?? escaped;
+  async #byWords(request: SearchRequest, query: SearchQuery): Promise<SearchPage> {
+    return { ...(await this.#page('search-words', WORDS, request, query.text, query.endsInWord)), matched: 'words' };
+  }
+
+  async #bySpelling(request: SearchRequest, query: SearchQuery): Promise<SearchPage> {
+    const words = query.words.slice(0, MAX_WORDS);
+    const { rows } = await this.#pool.query<[number, string]>({ name: 'search-alike', text: ALIKE, values: [words], rowMode: 'array' });
+    const candidates = words.map((_, i) => rows.filter(([n]) => n === i + 1).map(([, word]) => `'${word}'`));
+    if (candidates.some((alike) => alike.length === 0)) return { hits: [], hasNext: false, matched: 'similar' };
+    const corrected = candidates.map((alike) => `(${alike.join(' | ')})`).join(' & ');
+    return { ...(await this.#page('search-corrected', CORRECTED, request, corrected, query.excluded)), matched: 'similar' };
+  }
+
+  async #page(name: string, text: string, request: SearchRequest, query: string, ninth: unknown): Promise<{ hits: SearchHit[]; hasNext: boolean }> {
+    const { dictionaryIds, minScore, first, after } = request;
+    const values = [query, dictionaryIds, minScore, first + 1, after?.relevance ?? null, after?.dictionaryId ?? null, after?.index ?? null, after?.explainer ?? null, ninth];
+    const { rows } = await this.#pool.query<Row>({ name, text, values, rowMode: 'array' });
+    const hits = rows.slice(0, first).map(([dictionaryId, index, explainer, description, relevance, headline]) => {
+      const escaped = escapeHtml(description);
       // A parser that left something out would change the text: then better no marks.
-      return headline.replaceAll(/<\/?mark>/g, '') === escaped ? headline : escaped;
-    };
-    return { ...toPage(rows, request.first, mark), matched: 'words' };
-  }
-
-  async #bySpelling(request: SearchRequest, query: string): Promise<SearchPage> {
-    const excluded = query.match(EXCLUDED)?.join(' ') ?? null;
-    const wanted = query.replaceAll(EXCLUDED, ' ').replaceAll('"', ' ').trim();
-    if (!/[\p{L}\p{N}]/u.test(wanted)) {
-      throw new CallerError('BAD_INPUT', 'the query names nothing to look for: expected at least one word that is not excluded', { field: ['query'] });
-    }
-    return transaction(this.#pool, async (client) => {
-      await client.query(`SELECT set_config('pg_trgm.word_similarity_threshold', $1, true)`, [String(SIMILARITY)]);
-      const { rows } = await client.query<Row>({ name: 'search-similar', text: SIMILAR, values: [...parameters(request, wanted), excluded], rowMode: 'array' });
-      return { ...toPage(rows, request.first, (row) => markSimilar(row[3], wanted)), matched: 'similar' };
+      const highlight = headline.replaceAll(/<\/?mark>/g, '') === escaped ? headline : escaped;
+      return { dictionaryId, index, explainer, relevance, highlight };
     });
+    return { hits, hasNext: rows.length > first };
   }
 }
 
-function parameters({ dictionaryIds, minScore, first, after }: SearchRequest, query: string): unknown[] {
-  return [query, dictionaryIds, minScore, first + 1, after?.relevance ?? null, after?.dictionaryId ?? null, after?.index ?? null, after?.explainer ?? null];
-}
-
-function toPage(rows: readonly Row[], first: number, mark: (row: Row) => string): { hits: SearchHit[]; hasNext: boolean } {
-  const hits = rows.slice(0, first).map((row) => {
-    const [dictionaryId, index, explainer, , relevance] = row;
-    return { dictionaryId, index, explainer, relevance, highlight: mark(row) };
-  });
-  return { hits, hasNext: rows.length > first };
-}
-
-/** Whether the query ends in a plain word, which someone may still be typing: not in quotes, not excluded, no space after. */
-function endsInWord(query: string): boolean {
-  const last = /(?:^|\s)(\S+)$/u.exec(query)?.[1];
-  return last !== undefined && !last.startsWith('-') && /[\p{L}\p{N}]$/u.test(last) && (query.split('"').length - 1) % 2 === 0;
+/** Text safe inside an HTML element; the SQL above does the same. */
+function escapeHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

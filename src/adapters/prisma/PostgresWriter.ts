@@ -94,9 +94,9 @@ export class PostgresWriter implements CatalogWriter {
 
   /** After a load: merges what GIN indices have put off, and counts rows again where the planner's idea is far too small. */
   async #settle(features: number): Promise<void> {
-    await this.#pool.query(`SELECT gin_clean_pending_list('explanation_search_idx'), gin_clean_pending_list('explanation_trigram_idx')`);
+    await this.#pool.query(`SELECT gin_clean_pending_list('explanation_search_idx'), gin_clean_pending_list('explanation_word_trigram_idx')`);
     const { rows } = await this.#pool.query<{ known: number }>(`SELECT reltuples::float8 AS known FROM pg_class WHERE oid = 'feature'::regclass`);
-    if (rows[0]!.known < features) await this.#pool.query('ANALYZE feature, exemplar, explanation, score, token, dictionary');
+    if (rows[0]!.known < features) await this.#pool.query('ANALYZE feature, exemplar, explanation, explanation_word, score, token, dictionary');
   }
 }
 

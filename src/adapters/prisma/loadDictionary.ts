@@ -6,6 +6,7 @@ import type { Run } from '../../domain/run.ts';
 import type { DictionaryLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { finite, kindCode, natural, packHistogram, packLogits, packNeighbours, packWindows } from './pack.ts';
+import { wordsOf } from './words.ts';
 
 /** The scorer whose value ranks features. */
 const RANKING_SCORER = 'simulation-top-random';
@@ -17,6 +18,7 @@ class Outcomes {
   readonly score: Float64Array;
   readonly explained: Uint8Array;
   readonly skipped = new Map<number, string>();
+  readonly words = new Set<string>();
 
   constructor(nFeatures: number) {
     this.score = new Float64Array(nFeatures).fill(Number.NaN);
@@ -47,7 +49,18 @@ export async function loadDictionary(client: PoolClient, load: DictionaryLoad): 
   const explanations = await loadExplanations(lane, id, load, outcomes);
   const { features, exemplars } = await loadFeatures(lane, id, load, outcomes);
   await lane.idle();
+  await saveWords(client, outcomes.words);
   return { features, exemplars, explanations };
+}
+
+/** Last in the transaction, and in one order: loads of other dictionaries that add the same words wait until it ends. */
+async function saveWords(client: PoolClient, words: ReadonlySet<string>): Promise<void> {
+  if (words.size === 0) return;
+  await client.query(
+    `INSERT INTO explanation_word SELECT w FROM unnest($1::text[]) w WHERE NOT EXISTS (SELECT 1 FROM explanation_word o WHERE o.word = w)
+     ON CONFLICT DO NOTHING`,
+    [[...words].sort()],
+  );
 }
 
 export async function saveRun(client: PoolClient, run: Run): Promise<void> {
@@ -123,6 +136,7 @@ async function loadExplanations(lane: CopyLane, id: number, load: DictionaryLoad
     const score = writeScores(scores, id, explanation);
     outcomes.explained[index] = 1;
     if (score !== null && !(outcomes.score[index]! >= score)) outcomes.score[index] = score;
+    for (const word of wordsOf(explanation.description)) outcomes.words.add(word);
     explanations.row();
     explanations.int4(id);
     explanations.int4(index);
