@@ -1,4 +1,4 @@
-import type { Rng } from '../math/rng.ts';
+import { Rng } from '../math/rng.ts';
 import { centredMoments, weightedCorrelation } from './correlation.ts';
 import type { SimulatedFragment } from './correlation.ts';
 
@@ -15,27 +15,52 @@ export const RESAMPLES = 1000;
  * within itself, so every replicate keeps the protocol's mix. With five fragments a stratum the interval is rough: it describes
  * the spread over these fragments, it is no exact coverage statement.
  *
- * Replicates with a constant side have no correlation and are left out; null when more than half are.
+ * Which fragments a replicate draws depends on the seed and the numbers of fragments alone: all features of a run share the
+ * draws, so they are made once, and a feature's interval does not depend on which others were scored.
  */
-export function bootstrapCorrelation(strata: readonly (readonly SimulatedFragment[])[], rng: Rng, resamples = RESAMPLES): Interval | null {
-  const moments = centredMoments(strata.flat());
-  const values = new Float64Array(resamples);
-  let defined = 0;
-  // How often each fragment is drawn says all about a replicate, and needs no allocation: this runs thousands of times a feature.
-  const drawn = new Uint32Array(moments.length);
-  for (let i = 0; i < resamples; i++) {
-    drawn.fill(0);
-    let first = 0;
-    for (const { length } of strata) {
-      for (let j = 0; j < length; j++) drawn[first + rng.int(length)]++;
-      first += length;
-    }
-    const r = weightedCorrelation(moments, drawn);
-    if (!Number.isNaN(r)) values[defined++] = r;
+export class Bootstrap {
+  readonly #seed: number;
+  readonly #resamples: number;
+  /** By shape: how often each replicate draws each fragment [resamples, fragments]. */
+  readonly #draws: Map<string, Uint16Array> = new Map();
+
+  constructor(seed: number, resamples = RESAMPLES) {
+    this.#seed = seed;
+    this.#resamples = resamples;
   }
-  if (defined * 2 < resamples || defined === 0) return null;
-  const sorted = values.subarray(0, defined).sort();
-  return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
+
+  /** Replicates with a constant side have no correlation and are left out; null when more than half are. */
+  interval(strata: readonly (readonly SimulatedFragment[])[]): Interval | null {
+    const moments = centredMoments(strata.flat());
+    const draws = this.#drawsOf(strata.map((stratum) => stratum.length));
+    const values = new Float64Array(this.#resamples);
+    let defined = 0;
+    for (let i = 0; i < this.#resamples; i++) {
+      const r = weightedCorrelation(moments, draws, i * moments.length);
+      if (!Number.isNaN(r)) values[defined++] = r;
+    }
+    if (defined * 2 < this.#resamples || defined === 0) return null;
+    const sorted = values.subarray(0, defined).sort();
+    return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
+  }
+
+  #drawsOf(shape: readonly number[]): Uint16Array {
+    const key = shape.join(' ');
+    const known = this.#draws.get(key);
+    if (known !== undefined) return known;
+    const fragments = shape.reduce((a, b) => a + b, 0);
+    const draws = new Uint16Array(this.#resamples * fragments);
+    const rng = Rng.derive(this.#seed, 'bootstrap', key);
+    for (let i = 0; i < this.#resamples; i++) {
+      let first = i * fragments;
+      for (const count of shape) {
+        for (let j = 0; j < count; j++) draws[first + rng.int(count)]++;
+        first += count;
+      }
+    }
+    this.#draws.set(key, draws);
+    return draws;
+  }
 }
 
 /** Linear interpolation between order statistics (numpy's default). `sorted` ascending, not empty. */

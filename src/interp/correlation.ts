@@ -73,17 +73,17 @@ export function correlationOf(parts: readonly Moments[]): Correlation {
   return { value: pearson(sums) };
 }
 
-/** The same with fragment i counted `times[i]` times; NaN where it is undefined. */
-export function weightedCorrelation(parts: readonly Moments[], times: ArrayLike<number>): number {
-  const sums = add(parts, times);
+/** The same with fragment i counted `times[from + i]` times; NaN where it is undefined. */
+export function weightedCorrelation(parts: readonly Moments[], times: ArrayLike<number>, from = 0): number {
+  const sums = add(parts, times, from);
   return varies(sums.xx, sums.x, sums.n) && varies(sums.yy, sums.y, sums.n) ? pearson(sums) : NaN;
 }
 
-function add(parts: readonly Moments[], times: ArrayLike<number> | null): Moments {
+function add(parts: readonly Moments[], times: ArrayLike<number> | null, from = 0): Moments {
   const sums = { n: 0, x: 0, y: 0, xx: 0, yy: 0, xy: 0 };
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i];
-    const w = times === null ? 1 : times[i];
+    const w = times === null ? 1 : times[from + i];
     sums.n += w * part.n;
     sums.x += w * part.x;
     sums.y += w * part.y;

@@ -1,6 +1,5 @@
 import type { Score } from '../domain/feature.ts';
-import { Rng } from '../math/rng.ts';
-import { bootstrapCorrelation } from './bootstrap.ts';
+import type { Bootstrap } from './bootstrap.ts';
 import { evCorrelation } from './correlation.ts';
 import type { SimulatedFragment } from './correlation.ts';
 
@@ -10,14 +9,8 @@ export const SIMULATION_SCORERS = ['simulation-top-random', 'simulation-top', 's
 /**
  * Pearson correlation of simulated with true activations over held-out fragments: over top and random together, over the
  * top ones, over the random ones (Cunningham et al. 2023, Appendix A). n counts tokens.
- * @param seed the score's bootstrap is a function of seed and `label` alone.
  */
-export function simulationScores(
-  top: readonly SimulatedFragment[],
-  random: readonly SimulatedFragment[],
-  seed: number,
-  label: string,
-): readonly Score[] {
+export function simulationScores(top: readonly SimulatedFragment[], random: readonly SimulatedFragment[], bootstrap: Bootstrap): readonly Score[] {
   const sets = { 'simulation-top-random': [top, random], 'simulation-top': [top], 'simulation-random': [random] };
   return SIMULATION_SCORERS.map((scorer) => {
     const strata = sets[scorer];
@@ -29,7 +22,7 @@ export function simulationScores(
     if (correlation.value === null) {
       return { scorer, value: null, undefinedReason: correlation.reason, n: tokens(strata), low: null, high: null };
     }
-    const interval = bootstrapCorrelation(strata, Rng.derive(seed, 'bootstrap', label, scorer));
+    const interval = bootstrap.interval(strata);
     return { scorer, value: correlation.value, undefinedReason: null, n: tokens(strata), low: interval?.low ?? null, high: interval?.high ?? null };
   });
 }

@@ -1,4 +1,5 @@
 import type { Exemplar } from '../domain/feature.ts';
+import { Bootstrap } from '../interp/bootstrap.ts';
 import type { SimulatedFragment } from '../interp/correlation.ts';
 import { simulationScores } from '../interp/simulationScores.ts';
 import type { ScoreAttempt, Scorer, ScoreTask } from '../ports/Scorer.ts';
@@ -14,15 +15,16 @@ export interface Simulator {
 
 /** Bills et al. 2023: an explanation is worth how well the activations simulated from it correlate with the true ones. */
 export function simulationScorer(simulator: Simulator, seed: number): Scorer {
+  const bootstrap = new Bootstrap(seed);
   return {
     name: 'simulation',
     parameters: { simulator: simulator.name, seed },
     judges: (explainer) => simulator.simulates(explainer),
-    score: (tasks) => Promise.all(tasks.map((task) => scoreOne(task, simulator, seed))),
+    score: (tasks) => Promise.all(tasks.map((task) => scoreOne(task, simulator, bootstrap))),
   };
 }
 
-async function scoreOne(task: ScoreTask, simulator: Simulator, seed: number): Promise<ScoreAttempt> {
+async function scoreOne(task: ScoreTask, simulator: Simulator, bootstrap: Bootstrap): Promise<ScoreAttempt> {
   // Only ids go to the simulator: it cannot look at the truth.
   const fragments = [...task.top, ...task.random];
   const simulated = await simulator.simulate({ description: task.description, detail: task.detail }, fragments.map((f) => f.ids));
@@ -30,5 +32,5 @@ async function scoreOne(task: ScoreTask, simulator: Simulator, seed: number): Pr
   const pair = (exemplar: Exemplar, i: number): SimulatedFragment => ({ truth: exemplar.activations, simulated: simulated[i] });
   const top = task.top.map((e, i) => pair(e, i));
   const random = task.random.map((e, i) => pair(e, task.top.length + i));
-  return { kind: 'scored', index: task.index, scores: simulationScores(top, random, seed, `${task.explainer}/${task.index}`) };
+  return { kind: 'scored', index: task.index, scores: simulationScores(top, random, bootstrap) };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { bootstrapCorrelation, quantile } from '../../src/interp/bootstrap.ts';
+import { Bootstrap, quantile } from '../../src/interp/bootstrap.ts';
 import { centredMoments, correlationOf, evCorrelation } from '../../src/interp/correlation.ts';
 import type { SimulatedFragment } from '../../src/interp/correlation.ts';
 import { discretise } from '../../src/interp/discretise.ts';
@@ -55,9 +55,12 @@ test('moments of the parts give the correlation of any union of them', () => {
 
 test('the bootstrap repeats with its seed, differs with another, and brackets the estimate', () => {
   const strata = [noisy(2, 5, 1), noisy(3, 5, 1)];
-  const once = bootstrapCorrelation(strata, new Rng(9))!;
-  assert.deepEqual(bootstrapCorrelation(strata, new Rng(9)), once);
-  assert.notDeepEqual(bootstrapCorrelation(strata, new Rng(10)), once);
+  const bootstrap = new Bootstrap(9);
+  const once = bootstrap.interval(strata)!;
+  bootstrap.interval([noisy(8, 3, 1)]); // other shapes in between change nothing
+  assert.deepEqual(bootstrap.interval(strata), once);
+  assert.deepEqual(new Bootstrap(9).interval(strata), once);
+  assert.notDeepEqual(new Bootstrap(10).interval(strata), once);
   const { value } = evCorrelation(strata.flat());
   assert.ok(once.low < value! && value! < once.high, `${once.low} ${value} ${once.high}`);
 });
@@ -68,18 +71,23 @@ test('the interval narrows with the noise between fragments and covers the truth
   let covered = 0;
   const trials = 200;
   for (let i = 0; i < trials; i++) {
-    const interval = bootstrapCorrelation([noisy(1000 + i, 30, 1)], new Rng(i), 200)!;
+    const interval = new Bootstrap(i, 200).interval([noisy(1000 + i, 30, 1)])!;
     if (interval.low <= population && population <= interval.high) covered++;
   }
   assert.ok(covered / trials > 0.85 && covered / trials <= 1, `covered ${covered} of ${trials}`);
 });
 
+test('fragments without variation everywhere have no interval', () => {
+  const flat = { truth: [1, 1], simulated: [0, 2] };
+  assert.equal(new Bootstrap(1).interval([[flat, flat]]), null);
+});
+
 test('the three scores count their tokens and an empty stratum leaves the joint score undefined', () => {
   const [top, random] = [noisy(4, 5, 0.5), noisy(5, 5, 0.5)];
-  const [both, onlyTop, onlyRandom] = simulationScores(top, random, 1, 'x');
+  const [both, onlyTop, onlyRandom] = simulationScores(top, random, new Bootstrap(1));
   assert.deepEqual([both.n, onlyTop.n, onlyRandom.n], [640, 320, 320]);
   assert.equal(both.value, evCorrelation([...top, ...random]).value);
-  const [none, , empty] = simulationScores(top, [], 1, 'x');
+  const [none, , empty] = simulationScores(top, [], new Bootstrap(1));
   assert.deepEqual([none.value, none.undefinedReason, none.low], [null, 'no held-out random fragments', null]);
   assert.deepEqual([empty.value, empty.undefinedReason], [null, 'no tokens to compare']);
 });
