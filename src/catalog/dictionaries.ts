@@ -23,7 +23,8 @@ export async function selectDictionaries(reader: CatalogReader, selection: Dicti
   checkList('layers', selection.layers);
   checkList('architectures', selection.architectures);
   const model = selection.model ?? undefined;
-  const rows = await reader.dictionaries(model === undefined ? {} : { model });
+  const names = selection.dictionaries ?? undefined;
+  const rows = await reader.dictionaries({ ...(model === undefined ? {} : { model }), ...(names === undefined ? {} : { names }) });
   return rows
     .filter(
       (row) =>
@@ -44,7 +45,10 @@ export async function dictionariesByName(
   names: readonly { readonly model: string; readonly name: string }[],
 ): Promise<(DictionaryRow | null)[]> {
   const models = new Set(names.map((n) => n.model));
-  const rows = await reader.dictionaries(models.size === 1 ? { model: names[0]!.model } : {});
+  const rows = await reader.dictionaries({
+    ...(models.size === 1 ? { model: names[0]!.model } : {}),
+    names: [...new Set(names.map((n) => n.name))],
+  });
   const found = new Map(rows.map((row) => [`${row.model}/${row.name}`, row]));
   return names.map((n) => found.get(`${n.model}/${n.name}`) ?? null);
 }

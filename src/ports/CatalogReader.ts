@@ -94,7 +94,8 @@ export interface FeaturePage {
 /** Batched reads of the catalog: each takes all keys of a request at once and answers in the same order (null in gaps). */
 export interface CatalogReader {
   models(): Promise<readonly ModelRow[]>;
-  dictionaries(filter: { model?: string }): Promise<readonly DictionaryRow[]>;
+  /** `names`: only dictionaries called so, of any model; a reader may return others too. */
+  dictionaries(filter: { model?: string; names?: readonly string[] }): Promise<readonly DictionaryRow[]>;
   dictionariesById(ids: readonly number[]): Promise<readonly (DictionaryRow | null)[]>;
   features(keys: readonly FeatureKey[]): Promise<readonly (FeatureRow | null)[]>;
   featurePage(filter: FeatureFilter, order: FeatureOrder, first: number, after: FeatureCursor | null): Promise<FeaturePage>;
