@@ -68,7 +68,7 @@ export async function* readRecords<T>(path: string, options: { optional?: boolea
       yield value;
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || error instanceof CallerError) throw error;
+    if (!(error instanceof CallerError && error.code === 'NOT_FOUND')) throw error;
     if (options.optional !== true) throw new CallerError('NOT_FOUND', `${path} does not exist; run the stage that writes it first`, { cause: error });
   }
 }

@@ -1,8 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { CallerError, messageOf } from '../../domain/errors.ts';
-import { fileLines } from './lines.ts';
+import { fileChunks, fileLines } from './lines.ts';
 
 /** A text file is one document up to about this many characters; a longer one is cut at a blank line (see below). */
 const DOCUMENT_CHARS = 1 << 20;
@@ -58,9 +57,9 @@ async function* plainText(path: string): AsyncGenerator<string, void, undefined>
       throw new CallerError('BAD_INPUT', `${path} is not UTF-8 text (near byte ${read}); convert it to UTF-8 first`, { cause });
     }
   };
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
-    held += decode(chunk as Buffer);
-    read += (chunk as Buffer).length;
+  for await (const chunk of fileChunks(path)) {
+    held += decode(chunk);
+    read += chunk.length;
     while (held.length > DOCUMENT_CHARS) {
       const cut = cutPlace(held);
       yield held.slice(0, cut);

@@ -6,7 +6,7 @@ let serial = 0;
 
 /**
  * Writes a file that appears whole or not at all: `fill` writes to a temporary name beside `path`, the bytes are flushed
- * to disk, then the name is taken by rename. What `fill` throws is rethrown and the temporary file removed. Missing folders
+ * to disk, then the name is taken by rename. What `fill` throws is rethrown (disk failures are OutsideError) and the temporary file removed. Missing folders
  * are made.
  */
 export async function writeWholeFile<T>(path: string, fill: (file: FileHandle) => Promise<T>): Promise<T> {
@@ -15,9 +15,11 @@ export async function writeWholeFile<T>(path: string, fill: (file: FileHandle) =
   let done = false;
   try {
     const result = await fill(file);
-    await file.sync();
-    await file.close();
-    await rename(temporary, path);
+    await onDisk(path, async () => {
+      await file.sync();
+      await file.close();
+      await rename(temporary, path);
+    });
     done = true;
     await syncFolder(dirname(path));
     return result;
@@ -59,8 +61,19 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** Writes all of `bytes` at the file's current position. */
 export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.byteLength; ) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.byteLength - at);
-    at += bytesWritten;
+  await onDisk('a file', async () => {
+    for (let at = 0; at < bytes.byteLength; ) {
+      const { bytesWritten } = await file.write(bytes, at, bytes.byteLength - at);
+      at += bytesWritten;
+    }
+  });
+}
+
+/** Failures of the disk (full, gone, no permission) as OutsideError. */
+async function onDisk(what: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (cause) {
+    throw new OutsideError('disk', `cannot write ${what}: ${messageOf(cause)}`, { cause });
   }
 }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { trainableArchitecture } from '../../dictionary/registry.ts';
-import { invariant, OutsideError } from '../../domain/errors.ts';
+import { invariant, InvariantError, OutsideError } from '../../domain/errors.ts';
 import type { Trainer, TrainerSpec, TrainerState, TrainingEngine } from '../../ports/TrainingEngine.ts';
 import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
 
@@ -95,7 +95,7 @@ class TrainerThread {
     invariant(waiting !== undefined, `reply ${reply.id} answers no call`);
     this.#waiting.delete(reply.id);
     if (this.#waiting.size === 0) this.#worker.unref();
-    if ('error' in reply) waiting.reject(new OutsideError('onnxruntime', reply.error));
+    if ('error' in reply) waiting.reject(reply.bug ? new InvariantError(reply.error) : new OutsideError('onnxruntime', reply.error));
     else waiting.resolve(reply.answer);
   }
 

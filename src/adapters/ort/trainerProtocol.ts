@@ -24,4 +24,4 @@ export interface TrainerRequest {
 
 export type TrainerReply =
   | { readonly id: number; readonly answer: TrainerAnswers[TrainerCall['kind']] }
-  | { readonly id: number; readonly error: string };
+  | { readonly id: number; readonly error: string; /** Ours (an invariant broken) rather than onnxruntime's. */ readonly bug: boolean };

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { invariant, messageOf } from '../../domain/errors.ts';
+import { invariant, InvariantError, messageOf } from '../../domain/errors.ts';
 import { OrtTrainer } from './ortTrainer.ts';
 import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
 
@@ -36,7 +36,7 @@ async function reply({ id, call }: TrainerRequest): Promise<void> {
   try {
     message = { id, answer: await answer(call) };
   } catch (error) {
-    message = { id, error: messageOf(error) };
+    message = { id, error: messageOf(error), bug: error instanceof InvariantError };
   }
   port.postMessage(message);
 }
