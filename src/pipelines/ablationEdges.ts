@@ -1,17 +1,27 @@
 import { ablationBatches, type AblationRow } from '../causal/ablationBatches.ts';
-import { activeFeatures, type ActiveAt } from '../causal/activeFeatures.ts';
+import { activeFeatures } from '../causal/activeFeatures.ts';
 import { meanEffect, relativeDrop, type MeanEffect } from '../causal/effect.ts';
 import { addFeatureEdit, preActivation } from '../causal/featureEdit.ts';
 import { startBefore } from '../causal/hookOrder.ts';
+import { proposeSources, type ActiveSource } from '../causal/proposeSources.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { invariant } from '../domain/errors.ts';
 import { residualBoundary, type HookPoint } from '../domain/hookPoint.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 import { inOrder } from './inOrder.ts';
 
-/** The beginning of a row up to and including the token where the target fires most. */
+/** Text up to and including the token where the target fires. */
 export interface Context {
   readonly ids: Int32Array;
+  /** The context counts when the target's activation at its last token is greater than this. */
+  readonly above: number;
+}
+
+export interface AblationOptions {
+  /** Tokens of one forward run. */
+  readonly batchTokens: number;
+  /** Active source features that are ablated, chosen by proposeSources; null = all. */
+  readonly candidates: number | null;
 }
 
 export interface AblationEdge extends MeanEffect {
@@ -19,14 +29,16 @@ export interface AblationEdge extends MeanEffect {
 }
 
 export interface AblationReport {
-  /** Measured features with a nonzero effect somewhere, strongest |effect| first. */
+  /** Measured features, strongest |effect| first. */
   readonly edges: readonly AblationEdge[];
-  /** Contexts in which the target fires at the last token; only these count. */
+  /** Contexts that count. */
   readonly contexts: number;
   /** Rows (one feature out of one context) that were run. */
   readonly ablations: number;
   /** Source features silent in all contexts: ablating them changes nothing, so they are not run. */
   readonly silent: number;
+  /** Active source features that were not among the candidates: their effect is not known. */
+  readonly unmeasured: number;
 }
 
 /**
@@ -43,7 +55,7 @@ export async function ablationEdges(
   source: DictionaryWeights,
   target: { readonly weights: DictionaryWeights; readonly index: number },
   contexts: readonly Context[],
-  batchTokens: number,
+  options: AblationOptions,
 ): Promise<AblationReport> {
   const d = model.info.dModel;
   const hook = source.config.hookPoint;
@@ -56,14 +68,16 @@ export async function ablationEdges(
   const read = (taps: ReadonlyMap<HookPoint, Float32Array>, row: number, width: number, length: number): number =>
     Math.max(0, preActivation(target.weights, target.index, tapOf(taps, target.weights.config.hookPoint), (row * width + length - 1) * d));
   const active = contexts.map(({ ids }, b) => read(clean.taps, b, cols, ids.length));
-  const counted = [...active.keys()].filter((b) => active[b] > 0);
-  const sources = [...activeFeatures(clean.codes[0], cols)];
-  const silent = source.config.nFeatures - sources.length;
-  if (counted.length === 0) return { edges: [], contexts: 0, ablations: 0, silent };
+  const counted = [...active.keys()].filter((b) => active[b] > contexts[b].above);
+  const found = [...activeFeatures(clean.codes[0], cols)].filter(([, at]) => counted.some((context) => at.has(context)));
+  const silent = source.config.nFeatures - found.length;
+  if (counted.length === 0) return { edges: [], contexts: 0, ablations: 0, silent, unmeasured: 0 };
+  const lasts = new Map(counted.map((context) => [context, contexts[context].ids.length - 1]));
+  const sources = proposeSources(found, source, target, lasts, options.candidates ?? Infinity);
 
   const rows: AblationRow[] = sources.flatMap(([, at], feature) => counted.filter((context) => at.has(context)).map((context) => ({ feature, context })));
   const drops = sources.map(() => new Map<number, number>());
-  const results = inOrder(ablationBatches(rows, (b) => contexts[b].ids.length, batchTokens), model.concurrency + 1, async (part) => {
+  const results = inOrder(ablationBatches(rows, (b) => contexts[b].ids.length, options.batchTokens), model.concurrency + 1, async (part) => {
     const width = contexts[part[part.length - 1].context].ids.length;
     const lengths = Int32Array.from(part, ({ context }) => contexts[context].ids.length);
     const residual = new Float32Array(part.length * width * d);
@@ -87,13 +101,12 @@ export async function ablationEdges(
 
   const edges = sources
     .map(([index], feature) => ({ index, ...meanEffect(counted.map((context) => drops[feature].get(context) ?? 0)) }))
-    .filter(({ effect }) => effect !== 0)
     .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect) || a.index - b.index);
-  return { edges, contexts: counted.length, ablations: rows.length, silent };
+  return { edges, contexts: counted.length, ablations: rows.length, silent, unmeasured: found.length - sources.length };
 }
 
 /** Writes −s·c_j f_j at every position of the context where the feature is active. */
-function takeOut(delta: Float32Array, at: number, source: DictionaryWeights, [index, places]: readonly [number, ActiveAt], context: number): void {
+function takeOut(delta: Float32Array, at: number, source: DictionaryWeights, [index, places]: ActiveSource, context: number): void {
   const place = places.get(context);
   invariant(place !== undefined, 'a feature is ablated where it is silent');
   place.positions.forEach((t, i) => addFeatureEdit(delta, at + t * source.config.dIn, source, index, -place.activations[i]));

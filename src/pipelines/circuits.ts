@@ -28,11 +28,18 @@ export interface CircuitOptions {
   readonly follow: readonly number[];
   /** Sources of a feature: `previous` = the nearest earlier hook point (the paper); `all` = every earlier one. */
   readonly sources: 'previous' | 'all';
+  /**
+   * Longest context in tokens; default 64 (the paper took 30). A longer one keeps the row's first token, which attention
+   * rests on, and its last ones. A context counts when the feature still reaches half its activation in it.
+   */
+  readonly contextTokens: number;
+  /** Active source features ablated per feature and source dictionary, proposed by src/causal/proposeSources.ts; default 96, null = all (the paper). */
+  readonly candidates: number | null;
   /** Tokens of one forward run; default 4096. */
   readonly batchTokens: number;
 }
 
-export const CIRCUIT_DEFAULTS: CircuitOptions = { contexts: 20, threshold: 0.01, keep: 32, follow: [3, 1], sources: 'previous', batchTokens: 4096 };
+export const CIRCUIT_DEFAULTS: CircuitOptions = { contexts: 20, threshold: 0.01, keep: 32, follow: [3, 1], sources: 'previous', contextTokens: 64, candidates: 96, batchTokens: 4096 };
 
 export interface CircuitsInput {
   readonly model: SubjectModel;
@@ -58,6 +65,8 @@ export interface MeasuredNode extends CircuitNode {
   readonly ablations: number;
   /** Source features silent in all contexts, whose effect is exactly 0. */
   readonly silent: number;
+  /** Active source features that were no candidates, whose effect is not known. */
+  readonly unmeasured: number;
 }
 
 export interface CircuitsResult {
@@ -83,7 +92,7 @@ export async function circuits(input: CircuitsInput): Promise<CircuitsResult> {
   const log = join(input.dir, 'measured.ndjson');
   const measured = new Map<string, MeasuredNode>();
   for await (const node of input.artefacts.readRecords<MeasuredNode>(log, { optional: true })) measured.set(keyOf(node), node);
-  const contexts = contextReader(input, options.contexts);
+  const contexts = contextReader(input, options);
 
   /** By key, in the order first reached. */
   const reached = new Map<string, MeasuredNode>();
@@ -136,12 +145,13 @@ async function measure(
   invariant(weights !== undefined, `no dictionary ${node.dictionary}`);
   const contexts = await contextsOf(node);
   const sources = earlier(weights, input.dictionaries, options.sources);
-  let [ablations, silent, counted] = [0, 0, 0];
+  let [ablations, silent, unmeasured, counted] = [0, 0, 0, 0];
   const edges: CircuitEdge[] = [];
   for (const source of contexts.length === 0 ? [] : sources) {
-    const report = await ablationEdges(input.model, source, { weights, index: node.index }, contexts, options.batchTokens);
+    const report = await ablationEdges(input.model, source, { weights, index: node.index }, contexts, options);
     ablations += report.ablations;
     silent += report.silent;
+    unmeasured += report.unmeasured;
     counted = report.contexts;
     for (const { index, effect, standardError, n } of report.edges) {
       if (Math.abs(effect) < options.threshold) break; // strongest first
@@ -149,7 +159,7 @@ async function measure(
     }
   }
   edges.sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect));
-  return { ...node, edges: edges.slice(0, options.keep), contexts: counted, ablations, silent };
+  return { ...node, edges: edges.slice(0, options.keep), contexts: counted, ablations, silent, unmeasured };
 }
 
 /** Dictionaries at earlier hook points: all, or those at the nearest one. */
@@ -159,16 +169,23 @@ function earlier(weights: DictionaryWeights, all: readonly DictionaryWeights[], 
   return which === 'all' ? before : before.filter((one) => order(one) === order(before[0]));
 }
 
-/** Reads a dictionary's feature records once, on first use, and keeps only where its top exemplars peak. */
-function contextReader(input: CircuitsInput, count: number): (node: CircuitNode) => Promise<Context[]> {
-  const peaks = new Map<string, Promise<Map<number, { row: number; position: number }[]>>>();
-  const load = async (dictionary: string): Promise<Map<number, { row: number; position: number }[]>> => {
-    const path = input.features.get(dictionary);
+/** Where a feature's top exemplars peak, and how high. */
+interface Peak {
+  readonly row: number;
+  readonly position: number;
+  readonly activation: number;
+}
+
+/** Reads a dictionary's feature records once, on first use, and keeps only the peaks. */
+function contextReader({ features, tokens, artefacts }: CircuitsInput, { contexts, contextTokens }: CircuitOptions): (node: CircuitNode) => Promise<Context[]> {
+  const peaks = new Map<string, Promise<Map<number, Peak[]>>>();
+  const load = async (dictionary: string): Promise<Map<number, Peak[]>> => {
+    const path = features.get(dictionary);
     if (path === undefined) throw new CallerError('NOT_FOUND', `dictionary ${dictionary} has no analysis: run analyse first`);
-    const found = new Map<number, { row: number; position: number }[]>();
-    for await (const feature of input.artefacts.readRecords<FeatureAnalysis>(path)) {
-      const top = feature.exemplars.filter(({ kind }) => kind === 'top').sort((a, b) => a.rank - b.rank).slice(0, count);
-      found.set(feature.index, top.map(({ row, start, activations, maxActivation }) => ({ row, position: start + activations.indexOf(maxActivation) })));
+    const found = new Map<number, Peak[]>();
+    for await (const feature of artefacts.readRecords<FeatureAnalysis>(path)) {
+      const top = feature.exemplars.filter(({ kind }) => kind === 'top').sort((a, b) => a.rank - b.rank).slice(0, contexts);
+      found.set(feature.index, top.map(({ row, start, activations, maxActivation }) => ({ row, position: start + activations.indexOf(maxActivation), activation: maxActivation })));
     }
     return found;
   };
@@ -176,8 +193,12 @@ function contextReader(input: CircuitsInput, count: number): (node: CircuitNode)
     let known = peaks.get(dictionary);
     if (known === undefined) peaks.set(dictionary, (known = load(dictionary)));
     const places = (await known).get(index) ?? [];
-    const ids = await input.tokens.read(places.map(({ row }) => row));
-    return places.map(({ position }, i) => ({ ids: ids.slice(i * input.tokens.cols, i * input.tokens.cols + position + 1) }));
+    const rows = await tokens.read(places.map(({ row }) => row));
+    return places.map(({ position, activation }, i) => {
+      const text = rows.slice(i * tokens.cols, i * tokens.cols + position + 1);
+      const ids = text.length <= contextTokens ? text : Int32Array.of(text[0], ...text.subarray(text.length - contextTokens + 1));
+      return { ids, above: activation / 2 };
+    });
   };
 }
 

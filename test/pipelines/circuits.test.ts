@@ -126,6 +126,23 @@ test('follows the strongest sources to the earliest dictionary, each feature onc
     await input.tokens.close();
   }));
 
+test('fewer candidates give a part of the same edges; short contexts drop features that no longer fire', () =>
+  withFolder(async (folder) => {
+    const input = await setUp(folder);
+    const targets = [{ dictionary: '2-a', index: 4 }];
+    const options = { contexts: CONTEXTS, threshold: 0, keep: 1000, follow: [0], sources: 'all' as const };
+    const all = await circuits({ ...input, dir: await freshDir(folder, 'all'), targets, options: { ...options, candidates: null } });
+    const some = await circuits({ ...input, dir: await freshDir(folder, 'some'), targets, options: { ...options, candidates: 8 } });
+    assert.equal(some.edges.length, 16);
+    assert.equal(all.nodes[0].unmeasured, 0);
+    assert.equal(some.nodes[0].unmeasured, all.edges.length - 16);
+    assert.ok(some.ablations < all.ablations);
+    for (const edge of some.edges) assert.ok(all.edges.some((other) => other.sourceIndex === edge.sourceIndex && other.sourceDictionary === edge.sourceDictionary && Math.abs(other.effect - edge.effect) < 1e-5));
+    const short = await circuits({ ...input, dir: await freshDir(folder, 'short'), targets, options: { ...options, contextTokens: 2 } });
+    assert.ok(short.nodes[0].contexts <= CONTEXTS && short.ablations < all.ablations);
+    await input.tokens.close();
+  }));
+
 test('interrupted and run again, it measures only what is left and gives the same', () =>
   withFolder(async (folder) => {
     const input = await setUp(folder);
