@@ -1,15 +1,14 @@
 import { join } from 'node:path';
-import type { ExplainOutcome, FeatureAnalysis, Score } from '../domain/feature.ts';
-import { CallerError, invariant } from '../domain/errors.ts';
-import { PAPER_MIN_FRAGMENTS, skipReason } from '../interp/eligibility.ts';
+import type { ExplainOutcome, FeatureAnalysis } from '../domain/feature.ts';
+import { CallerError } from '../domain/errors.ts';
+import { PAPER_MIN_FRAGMENTS } from '../interp/eligibility.ts';
 import { ExplainTally } from '../interp/explainSummary.ts';
 import type { ExplainSummary } from '../interp/explainSummary.ts';
-import { splitFragments } from '../interp/split.ts';
-import type { Split } from '../interp/split.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
 import type { Explainer } from '../ports/Explainer.ts';
 import type { Progress } from '../ports/Progress.ts';
-import type { Scorer, ScoreTask } from '../ports/Scorer.ts';
+import type { Scorer } from '../ports/Scorer.ts';
+import { explainFeatures } from './explainFeatures.ts';
 
 export interface ExplainOptions {
   /** The first so many features in index order (the paper took 150), or all. */
@@ -88,7 +87,7 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
   };
   try {
     for await (const { first, features } of chunks) {
-      const work = explainChunk(ports, first, features, options);
+      const work = explainFeatures(ports, features, options.minFragments).then((outcomes) => ({ first, outcomes }));
       work.catch(() => undefined); // awaited in order; until then a failure must not count as unhandled
       underWay.push(work);
       if (underWay.length >= IN_FLIGHT) await settleFirst();
@@ -108,59 +107,6 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
   const seconds = (performance.now() - started) / 1000;
   task.finish(finishNote(summary));
   return { path, hash, summary, doneNow, seconds };
-}
-
-async function explainChunk(ports: ExplainPorts, first: number, features: readonly FeatureAnalysis[], options: ExplainOptions): Promise<LogRecord> {
-  const outcomes = new Map<number, ExplainOutcome>();
-  const splits = new Map<number, Split>();
-  const tasks = features.flatMap((feature) => {
-    const reason = skipReason(feature, options.minFragments);
-    if (reason !== null) {
-      outcomes.set(feature.index, { kind: 'skipped', index: feature.index, reason });
-      return [];
-    }
-    const split = splitFragments(feature.exemplars);
-    splits.set(feature.index, split);
-    return [{ index: feature.index, fragments: split.explain, topLogits: feature.topLogits, bottomLogits: feature.bottomLogits }];
-  });
-  const { explainer } = ports;
-  const scoreTasks: ScoreTask[] = [];
-  for (const attempt of await explainer.explain(tasks)) {
-    if (attempt.kind === 'failed') {
-      outcomes.set(attempt.index, { kind: 'skipped', index: attempt.index, reason: `explainer failed: ${attempt.reason}` });
-      continue;
-    }
-    const split = splits.get(attempt.index);
-    invariant(split !== undefined, `explainer ${explainer.name} answered for feature ${attempt.index}, which it was not asked about`);
-    const { index, description, detail } = attempt;
-    scoreTasks.push({ index, explainer: explainer.name, description, detail, top: split.scoredTop, random: split.scoredRandom });
-  }
-  const scores = await scoreAll(ports.scorers, explainer.name, scoreTasks);
-  for (const { index, description, detail } of scoreTasks) {
-    outcomes.set(index, { kind: 'explained', explanation: { index, explainer: explainer.name, description, detail, scores: scores.get(index) ?? [] } });
-  }
-  return {
-    first,
-    outcomes: features.map(({ index }) => {
-      const outcome = outcomes.get(index);
-      invariant(outcome !== undefined, `explainer ${explainer.name} gave no answer for feature ${index}`);
-      return outcome;
-    }),
-  };
-}
-
-async function scoreAll(scorers: readonly Scorer[], explainer: string, tasks: readonly ScoreTask[]): Promise<Map<number, Score[]>> {
-  const scores = new Map<number, Score[]>(tasks.map(({ index }) => [index, []]));
-  for (const scorer of scorers) {
-    if (!scorer.judges(explainer)) continue;
-    for (const attempt of await scorer.score(tasks)) {
-      const list = scores.get(attempt.index);
-      invariant(list !== undefined, `scorer ${scorer.name} answered for feature ${attempt.index}, which it was not asked about`);
-      if (attempt.kind === 'scored') list.push(...attempt.scores);
-      else list.push({ scorer: scorer.name, value: null, undefinedReason: `scorer failed: ${attempt.reason}`, n: 0, low: null, high: null });
-    }
-  }
-  return scores;
 }
 
 /** Features in the log, counted from the start without a gap; chunks may have been of another size then. */
