@@ -24,6 +24,8 @@ import { neoxConfig, writeRandomModel } from './randomModel.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 8);
 const THREADS = Number(process.env['THREADS'] ?? availableParallelism());
+/** Batches in one measurement; both sides run them all. */
+const BATCHES = Number(process.env['BATCHES'] ?? 4);
 const PYTHON = process.env['PYTHON'] ?? 'python3';
 /** Layouts of our side to compare: workers x threads. The first is what openSubjectModel does by default. */
 const LAYOUTS = process.env['LAYOUTS'] === 'all' ? [[THREADS, 1], [1, THREADS]] : [[THREADS, 1]];
@@ -47,8 +49,8 @@ function cases(): Case[] {
   const pythia = join(scratch, 'pythia-70m');
   writeRandomModel(pythia, neoxConfig({ d: 512, layers: 6, heads: 8, inner: 2048, vocab: 50304, context: 2048 }), 2);
   return [
-    { label: hasDemo ? 'models/demo' : "random weights of models/demo's shape", folder: demo, rows: 8, cols: 256, batches: 8, inner: 768 },
-    { label: "random weights of Pythia-70M's shape", folder: pythia, rows: 8, cols: 256, batches: 4, inner: 2048 },
+    { label: hasDemo ? 'models/demo' : "random weights of models/demo's shape", folder: demo, rows: 8, cols: 256, batches: BATCHES, inner: 768 },
+    { label: "random weights of Pythia-70M's shape", folder: pythia, rows: 8, cols: 256, batches: BATCHES, inner: 2048 },
   ];
 }
 
@@ -93,7 +95,7 @@ async function peakSession() {
   const feeds = { a: new Tensor('float32', new Float32Array(n * n).fill(0.25), [n, n]) };
   return async (): Promise<number> => {
     let best = Infinity;
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < 5; i++) {
       const started = performance.now();
       await session.run(feeds);
       best = Math.min(best, performance.now() - started);

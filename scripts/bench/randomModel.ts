@@ -45,7 +45,7 @@ export function writeRandomModel(folder: string, config: object, seed: number): 
   let state = seed >>> 0;
   let at = 0;
   for (const { name, length } of named) {
-    const isGain = /norm\.weight$/.test(name);
+    const isGain = name.endsWith('norm.weight');
     for (let i = 0; i < length; i++) {
       // A 32-bit linear congruential generator is random enough for a timing.
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

@@ -110,10 +110,10 @@ function checkNumbers(data: Float32Array, count: number, what: string, field: re
   if (data.length !== count) {
     throw new CallerError('BAD_INPUT', `${what}: expected B x T x D = ${count} numbers, found ${data.length}`, { field });
   }
-  // 0 · x is 0 for finite x and NaN otherwise: one pass without a branch.
-  let sum = 0;
-  for (let i = 0; i < data.length; i++) sum += 0 * data[i];
-  if (sum !== 0) throw new CallerError('BAD_INPUT', `${what}: holds a number that is not finite`, { field });
+  // A loop, because `every` is some ten times slower and this runs on the caller's thread.
+  for (let i = 0; i < data.length; i++) {
+    if (!Number.isFinite(data[i])) throw new CallerError('BAD_INPUT', `${what}: holds a number that is not finite`, { field });
+  }
 }
 
 /** One delta a point: edits at two names of one point, or twice at one, add up. */
