@@ -24,6 +24,9 @@ let count = 0;
 async function start(): Promise<{ home: string; server: EmbeddedServer }> {
   const home = await mkdtemp(join(tmpdir(), 'catalog-test-'));
   const server = await startEmbedded(home);
+  // These databases live for one test: nothing waits for the disk.
+  for (const setting of ['fsync', 'synchronous_commit', 'full_page_writes']) await onServer(server.url, `ALTER SYSTEM SET ${setting} = off`);
+  await onServer(server.url, 'SELECT pg_reload_conf()');
   await onServer(server.url, `CREATE DATABASE ${TEMPLATE}`);
   await migrate(databaseUrl(server.url, TEMPLATE));
   return { home, server };

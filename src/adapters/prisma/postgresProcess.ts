@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { Client } from 'pg';
 import { CallerError, OutsideError } from '../../domain/errors.ts';
@@ -12,6 +12,8 @@ import { processCommand } from './processes.ts';
 
 const USER = 'catalog';
 const DATABASE = 'catalog';
+/** The server's log is put aside at a start when it has grown beyond this. */
+const MAX_LOG_BYTES = 16 << 20;
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 /** Major version of the embedded binaries; a data directory of another cannot be opened. */
@@ -144,6 +146,7 @@ async function clearStaleServer(files: EmbeddedFiles): Promise<void> {
 async function spawnServer(files: EmbeddedFiles, binaries: Binaries, user: ServerUser | null, port: number): Promise<{ child: ChildProcess; ended: Promise<void> }> {
   const args = ['-D', files.data, '-p', String(port), ...Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
   const { command, args: all, identity } = await launch(binaries.postgres, args, user, [binaries.postgres, files.data]);
+  if (((await stat(files.log).catch(() => null))?.size ?? 0) > MAX_LOG_BYTES) await rename(files.log, `${files.log}.old`);
   const log = await open(files.log, 'a', 0o600);
   try {
     const child = spawn(command, all, { ...identity, stdio: ['ignore', log.fd, log.fd] });
