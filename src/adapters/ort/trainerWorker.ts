@@ -19,9 +19,9 @@ async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['ki
   invariant(trainer !== undefined, `no trainer ${call.trainer}`);
   switch (call.kind) {
     case 'steps':
-      return await trainer.steps(call.vectors);
+      return await trainer.steps(call.vectors).finally(() => free(call.vectors));
     case 'evaluate':
-      return await trainer.evaluate(call.vectors);
+      return await trainer.evaluate(call.vectors).finally(() => free(call.vectors));
     case 'state':
       return trainer.state();
     case 'close':
@@ -29,6 +29,11 @@ async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['ki
       await trainer.close();
       return null;
   }
+}
+
+/** Gives the memory back now: tens of megabytes a block, of which the collector would let several pile up. */
+function free(vectors: Float32Array): void {
+  (vectors.buffer as ArrayBuffer).transfer(0);
 }
 
 async function reply({ id, call }: TrainerRequest): Promise<void> {
