@@ -34,15 +34,19 @@ const LENGTH = 200;
  * unembedding alone). Says so where only a longer context would explain the activation.
  */
 export function describe(findings: Findings, wording: Wording): string {
-  const main = mainClause(findings, wording);
+  // The separator's text (`<|endoftext|>`) says nothing to a reader: it is named in words, and left out of lists.
+  const shown: Wording = { token: (id) => (id === findings.documentStart ? '' : wording.token(id)), decode: (ids) => wording.decode(ids) };
+  const main = mainClause(findings, shown);
   const example = exampleClause(findings, wording);
-  const promoted = mergeSpellings(findings.topLogits.slice(0, 6).map(({ id, value }) => ({ text: wording.token(id), weight: value }))).slice(0, 4);
+  const promoted = mergeSpellings(findings.topLogits.slice(0, 6).map(({ id, value }) => ({ text: shown.token(id), weight: value }))).slice(0, 4);
   const promotes = promoted.length === 0 ? '' : `; promotes ${listed(promoted, 'and')}`;
   for (const text of [`${main}${example}${promotes}`, `${main}${promotes}`, main]) if (text.length <= LENGTH) return text;
   return `${main.slice(0, LENGTH - 1).trimEnd()}…`;
 }
 
-function mainClause({ salient, unexplained, alone, longestContext, documentStart }: Findings, wording: Wording): string {
+function mainClause({ salient: everySalient, unexplained, alone, longestContext, documentStart }: Findings, wording: Wording): string {
+  const separators = [...everySalient.map(({ pruned }) => pruned.target), ...unexplained].filter((t) => t.tokens[0] === documentStart);
+  const salient = everySalient.filter(({ pruned }) => pruned.tokens[0] !== documentStart);
   const single = salient.filter(({ literals }) => literals.length === 1 && literals[0] === 0);
   const inContext = salient.filter(({ literals }) => literals.length > 1 && literals[0] === 0);
   const contextOnly = salient.filter(({ literals }) => literals[0] !== 0);
@@ -68,7 +72,6 @@ function mainClause({ salient, unexplained, alone, longestContext, documentStart
     const context = contextPhrase(contextOnly, wording);
     add(mass(contextOnly), context === null ? null : `text after ${context}`);
   }
-  const separators = unexplained.filter((t) => t.tokens[0] === documentStart);
   const first = unexplained.filter((t) => t.tokens[0] !== documentStart && nearStart(t));
   const longer = unexplained.filter((t) => t.tokens[0] !== documentStart && !nearStart(t));
   add(weightOf(separators), 'the separator before a text');
