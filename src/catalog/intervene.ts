@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { addFeatureEdit, patchedActivation, readFeature, vectorNorms } from '../causal/featureEdit.ts';
 import { hookOrder, startBefore } from '../causal/hookOrder.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
@@ -37,6 +38,9 @@ export interface InterventionResult {
   /** Mean over positions of ‖x′ − x‖₂, summed over hook points. */
   readonly editMagnitude: number;
 }
+
+/** Multiply-adds done on this thread before others get a turn: a few milliseconds. */
+const WORK_AT_ONCE = 4_000_000;
 
 /**
  * Runs base (and target) once, then the network again from the first edited hook point, with
@@ -83,7 +87,12 @@ export async function intervene(model: SubjectModel, intervention: Intervention)
       if (moves) [from, pending] = [{ at: start, residual: tapOf(run.taps, start) }, []];
     }
     const delta = new Float32Array(length * d);
+    let work = 0;
     for (const { place, feature } of members) {
+      if ((work += length * d * prompts) > WORK_AT_ONCE) {
+        work = 0;
+        await setImmediate();
+      }
       const { weights, index } = feature;
       const before = readFeature(weights, index, x, 0, length);
       const inTarget = feature.operation.kind === 'replace_from_target' && prompts === 2 ? readFeature(weights, index, inClean, length, length) : null;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { klDivergence, logSoftmax } from '../causal/divergence.ts';
 import { tokenChanges } from '../causal/tokenChanges.ts';
 import { formatAddress } from '../domain/address.ts';
@@ -84,10 +85,15 @@ async function runPatch(live: PatchServiceParts['live'], row: ModelRow, input: P
   const features = await resolveFeatures(live, input, base.length);
   const outcome = await intervene(model, { base, target, features, read });
   checkDefined(outcome);
+  const positions: PatchPosition[] = [];
+  for (const [i, position] of read.entries()) {
+    positions.push(comparePosition(outcome, i, position, tokenizer.token(base[position]), tokenizer, input.topTokens));
+    await setImmediate(); // each takes milliseconds with a large vocabulary
+  }
   const result: PatchResult = {
     tokens: tokenTexts(tokenizer, base),
     targetTokens: target === null ? null : tokenTexts(tokenizer, target),
-    positions: read.map((position, i) => comparePosition(outcome, i, position, tokenizer.token(base[position]), tokenizer, input.topTokens)),
+    positions,
     features: features.map(({ weights }, i) => ({
       feature: input.features[i].feature,
       hookPoint: weights.config.hookPoint,

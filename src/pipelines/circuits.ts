@@ -60,7 +60,7 @@ export interface CircuitsInput {
 /** One feature whose sources were measured; a line of the resume log. */
 export interface MeasuredNode extends CircuitNode {
   readonly edges: readonly CircuitEdge[];
-  /** Contexts the effects are means over; 0 when the feature never fires in the text. */
+  /** Contexts the effects are means over; 0 when the feature never fires in the text, or nothing lies before it. */
   readonly contexts: number;
   readonly ablations: number;
   /** Source features silent in all contexts, whose effect is exactly 0. */
