@@ -149,8 +149,10 @@ def fixture(model, folder, source, rows, cols, seed):
     lengths = torch.tensor([cols, *[max(1, cols - 1 - 5 * i) for i in range(rows)]][: rows + 1])
     tensors |= {f"padded.{k}": v for k, v in run(model, draw(len(lengths), cols), lengths).items()}
     folder.mkdir(parents=True, exist_ok=True)
-    metadata = {"transformers": transformers.__version__, "torch": torch.__version__,
-                "safetensors": safetensors.__version__, "numpy": np.__version__, "source": source}
+    versions = {"transformers": transformers.__version__, "torch": torch.__version__,
+                "safetensors": safetensors.__version__, "numpy": np.__version__}
+    # One entry: the library writes several in an order that changes from run to run.
+    metadata = {"producer": json.dumps({"source": source, **versions})}
     arrays = {k: np.ascontiguousarray(v.detach().numpy()) for k, v in tensors.items()}
     safetensors.numpy.save_file(arrays, folder / "expected.safetensors", metadata=metadata)
     print(folder.name, sum(a.nbytes for a in arrays.values()), "bytes")

@@ -43,7 +43,7 @@ export function readFixture(name: string): LmFixture {
     name,
     folder,
     missing: `no model folder ${name} here`,
-    weightsHash: /sha256 (\w+)/.exec(metadata['source'] ?? '')?.[1],
+    weightsHash: /sha256 (\w+)/.exec(metadata['producer'] ?? '')?.[1],
     plain: expected(tensors, 'plain'),
     padded: expected(tensors, 'padded'),
   };
