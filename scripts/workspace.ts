@@ -61,7 +61,7 @@ export async function locateModel({ config }: Workspace, choice: ModelChoice): P
 /** The folder of a source as the catalog stores it; a hub id is fetched into CATALOG_HOME/hub and kept. */
 export async function folderOf(config: Config, source: string): Promise<string> {
   if (source.startsWith('/') || (await isFolder(source))) return source;
-  return fetchModel(source, join(config.home, 'hub'), { token: config.hubToken });
+  return fetchModel(source, join(config.home, 'hub'), 'main', config.hubToken === undefined ? {} : { accessToken: config.hubToken });
 }
 
 /** Opens model and tokenizer, checks that they belong together, and closes the model whatever happens. */

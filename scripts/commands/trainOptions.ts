@@ -50,7 +50,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--batch-size <vectors>', 'vectors per step', count(), D.batchSize)
     .option('--epochs <passes>', 'passes over the text', count(), D.epochs)
     .option('--max-vectors <count>', 'vectors per dictionary at most (default: all)', count())
-    .option('--block-vectors <count>', 'vectors mixed at a time (default: what fits 192 MiB over all dictionaries, at most 65536)', count())
+    .option('--block-vectors <count>', 'vectors mixed at a time (default: what fits 96 MiB over all dictionaries, at most 65536)', count())
     .option('--held-out-vectors <count>', 'vectors quality is measured on, never trained on', count(), D.heldOutVectors)
     .option('--skip-positions <count>', 'first positions of every row to leave out (the paper keeps all)', count(0), D.skipPositions)
     .option('--normalise <how>', 'none (the paper: activations as they are) or expected-norm (divided by mean norm/√D)', oneOf('none', 'expected-norm'), D.normalise)

@@ -60,8 +60,8 @@ export class PostgresReader implements CatalogReader {
     return translated(async () => (await this.#prisma.model.findMany({ orderBy: { name: 'asc' } })).map(modelRow));
   }
 
-  async dictionaries(filter: { model?: string }): Promise<readonly DictionaryRow[]> {
-    const where = filter.model === undefined ? {} : { model: { name: filter.model } };
+  async dictionaries({ model, names }: { model?: string; names?: readonly string[] }): Promise<readonly DictionaryRow[]> {
+    const where = { ...(model === undefined ? {} : { model: { name: model } }), ...(names === undefined ? {} : { name: { in: [...names] } }) };
     return translated(async () => {
       const rows = await this.#prisma.dictionary.findMany({ where, include: { model: { select: { name: true } } }, orderBy: [{ modelId: 'asc' }, { layer: 'asc' }, { name: 'asc' }] });
       return rows.map(dictionaryRow);
