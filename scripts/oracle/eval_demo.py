@@ -24,22 +24,26 @@ from train_demo import EOS, tokenize
 
 
 @torch.no_grad()
-def model_log_probabilities(model, rows: np.ndarray, batch: int = 8):
-    """Yields (rows, log-probabilities [b, 255, V]) for the tokens after the first of each row."""
+def predictions(model, rows: np.ndarray, closes: np.ndarray, batch: int = 8) -> dict[str, np.ndarray]:
+    """For the tokens after the first of each row, [N, 255]: log-probability of the true token, summed probability of the
+    closing tokens, and whether the most likely token is a closing one."""
+    closing = torch.from_numpy(np.flatnonzero(closes))
+    found: dict[str, list[np.ndarray]] = {"truth": [], "closing mass": [], "top closes": []}
     for start in range(0, len(rows), batch):
-        part = rows[start:start + batch].astype(np.int64)
-        yield part, torch.log_softmax(model(torch.from_numpy(part)).logits[:, :-1].float(), -1)
+        part = torch.from_numpy(rows[start:start + batch].astype(np.int64))
+        logp = torch.log_softmax(model(part).logits[:, :-1].float(), -1)
+        found["truth"].append(logp.gather(-1, part[:, 1:, None])[..., 0].double().numpy())
+        found["closing mass"].append(logp[..., closing].exp().sum(-1).numpy())
+        found["top closes"].append(closes[logp.argmax(-1).numpy()])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def losses(model, ngrams: dict[str, KneserNey], held: dict[str, np.ndarray]) -> dict:
+def losses(predicted: dict[str, dict[str, np.ndarray]], ngrams: dict[str, KneserNey], held: dict[str, np.ndarray]) -> dict:
     table: dict[str, dict[str, float]] = {}
     tokens = {}
     for pool, rows in held.items():
-        truth = []
-        for part, logp in model_log_probabilities(model, rows):
-            truth.append(logp.gather(-1, torch.from_numpy(part[:, 1:, None]))[..., 0].double().sum().item())
         tokens[pool] = rows.shape[0] * (rows.shape[1] - 1)
-        table[pool] = {"model": -sum(truth) / tokens[pool],
+        table[pool] = {"model": -float(predicted[pool]["truth"].mean()),
                        **{name: float(-ngram.log_probability(rows).mean()) for name, ngram in ngrams.items()}}
     everything = sum(tokens.values())
     table["pooled"] = {name: sum(table[pool][name] * tokens[pool] for pool in tokens) / everything for name in table["installed"]}
@@ -65,11 +69,11 @@ def indirect_objects(model, tokenizer: Tokenizer, prompts: list[dict]) -> dict:
             for group, results in groups.items()}
 
 
-def bracket_tokens(tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Per token: does it close first (its first round bracket is ')')?; and the text of every token."""
+def bracket_tokens(tokenizer: Tokenizer) -> tuple[np.ndarray, list[str]]:
+    """Per token: whether its first round bracket is ')'; and all its round brackets."""
     texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
     brackets = ["".join(ch for ch in text if ch in "()") for text in texts]
-    return np.asarray([b.startswith(")") for b in brackets]), np.asarray([b != "" for b in brackets]), brackets
+    return np.asarray([b.startswith(")") for b in brackets]), brackets
 
 
 def open_depth(rows: np.ndarray, brackets: list[str]) -> np.ndarray:
@@ -86,18 +90,13 @@ def open_depth(rows: np.ndarray, brackets: list[str]) -> np.ndarray:
     return depth
 
 
-def parentheses_in_text(model, tokenizer: Tokenizer, trigram: KneserNey, held: dict[str, np.ndarray]) -> dict:
+def parentheses_in_text(predicted: dict[str, dict[str, np.ndarray]], tokenizer: Tokenizer, trigram: KneserNey, held: dict[str, np.ndarray]) -> dict:
     """Mean probability that the next token closes a parenthesis, by state: (a) one is open and is closed next, (b) one is open
     and is not closed next, (c) none is open. And, at (a), the share where the most likely token closes."""
-    closes, _, brackets = bracket_tokens(tokenizer)
-    closing = torch.from_numpy(np.flatnonzero(closes))
+    closes, brackets = bracket_tokens(tokenizer)
     result = {}
     for pool, rows in held.items():
-        mass, top = [], []
-        for _, logp in model_log_probabilities(model, rows):
-            mass.append(logp[..., closing].exp().sum(-1).numpy())
-            top.append(closes[logp.argmax(-1).numpy()])
-        mass, top = np.concatenate(mass), np.concatenate(top)
+        mass, top = predicted[pool]["closing mass"], predicted[pool]["top closes"]
         depth, truth = open_depth(rows, brackets), closes[rows[:, 1:]]
         base = trigram.mass(rows, np.flatnonzero(closes), np.flatnonzero((depth > 0) & truth))
         states = {"open, closed next": (depth > 0) & truth, "open, not closed next": (depth > 0) & ~truth, "none open": depth == 0}
@@ -111,7 +110,7 @@ def parentheses_in_text(model, tokenizer: Tokenizer, trigram: KneserNey, held: d
 @torch.no_grad()
 def parentheses_pairs(model, tokenizer: Tokenizer, corpus: Path, most: int = 600) -> dict:
     """Minimal pairs: the same held-out text up to where ')' stands, once as it is and once with the '(' taken out."""
-    closes, _, _ = bracket_tokens(tokenizer)
+    closes, _ = bracket_tokens(tokenizer)
     closing = torch.from_numpy(np.flatnonzero(closes))
     pairs: dict[str, list[tuple[str, str]]] = {"installed": [], "generated": []}
     with open(corpus / "heldout.jsonl", encoding="utf-8") as lines:
@@ -151,8 +150,10 @@ def main() -> None:
     prompts = [json.loads(line) for line in open(options.corpus / "ioi.jsonl", encoding="utf-8")]
     ngrams = {name: KneserNey(train, order, vocabulary=tokenizer.get_vocab_size())
               for order, name in ((1, "unigram"), (2, "bigram"), (3, "trigram"))}
-    figures = {"loss": losses(model, ngrams, held), "indirect objects": indirect_objects(model, tokenizer, prompts),
-               "parentheses in text": parentheses_in_text(model, tokenizer, ngrams["trigram"], held),
+    closes, _ = bracket_tokens(tokenizer)
+    predicted = {pool: predictions(model, rows, closes) for pool, rows in held.items()}
+    figures = {"loss": losses(predicted, ngrams, held), "indirect objects": indirect_objects(model, tokenizer, prompts),
+               "parentheses in text": parentheses_in_text(predicted, tokenizer, ngrams["trigram"], held),
                "parentheses, minimal pairs": parentheses_pairs(model, tokenizer, options.corpus)}
     print(json.dumps(figures, indent=2))
     if options.json:

@@ -2,7 +2,7 @@
 
     node scripts/corpus.ts --out FOLDER
     python scripts/oracle/train_tokenizer.py --corpus FOLDER --out models/demo
-    python scripts/oracle/train_demo.py --corpus FOLDER --tokenizer models/demo --out models/demo --state STATE --minutes 75
+    python scripts/oracle/train_demo.py --corpus FOLDER --tokenizer models/demo --out models/demo --state STATE --minutes 78
 
 Rows are 256 tokens: `<|endoftext|>`, then 255 tokens of documents joined by `<|endoftext|>`. A batch takes a fixed share of
 its rows from generated text and the rest from installed text; each pool is reshuffled when it runs out. AdamW,
@@ -130,13 +130,13 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, default=Path("models/demo"))
     parser.add_argument("--out", type=Path, required=True, help="folder for config.json and model.safetensors")
     parser.add_argument("--state", type=Path, required=True, help="checkpoint file; the run resumes from it if it exists")
-    parser.add_argument("--minutes", type=float, default=75, help="wall-clock minutes of training")
-    parser.add_argument("--rows", type=int, default=16, help="rows of 256 tokens in a batch")
-    parser.add_argument("--generated-rows", type=float, default=0.34, help="share of rows from generated text")
-    parser.add_argument("--lr", type=float, default=2.5e-3)
-    parser.add_argument("--warmup-steps", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=78, help="wall-clock minutes of training")
+    parser.add_argument("--rows", type=int, default=8, help="rows of 256 tokens in a batch")
+    parser.add_argument("--generated-rows", type=float, default=0.38, help="share of rows from generated text")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--warmup-steps", type=int, default=200)
     parser.add_argument("--weight-decay", type=float, default=0.1)
-    parser.add_argument("--recipient-weight", type=float, default=5, help="weight in the loss of a first name right after \" to\" or \" for\"; all other tokens have 1")
+    parser.add_argument("--recipient-weight", type=float, default=3, help="weight in the loss of a first name right after \" to\" or \" for\"; all other tokens have 1")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--report-seconds", type=float, default=180, help="between reports and checkpoints")
