@@ -121,7 +121,8 @@ html, body { margin: 0; height: 100%; font-family: system-ui, sans-serif; }
 body { display: flex; flex-direction: column; }
 header { padding: 0.6rem 1rem; border-bottom: 1px solid #ccc; line-height: 1.5; }
 h1 { font-size: 1.05rem; margin: 0; display: inline; }
-#root { flex: 1; min-height: 0; }
+#root { flex: 1; min-height: 0; overflow: hidden; }
+#root .graphiql-container { width: 100%; height: 100%; }
 </style>
 </head>
 <body>
