@@ -37,8 +37,8 @@ export interface LanguageModel {
   readonly weights: readonly WeightEntry[];
   /** Name of the weight entry holding the unembedding [V, D]. */
   readonly unembedding: string;
-  /** Name of the weight entry holding the final norm's gain [D]. */
-  readonly finalNormGain: string;
+  /** The final norm: name of the weight entry holding its gain [D], and whether it subtracts the mean (LayerNorm) or not (RMSNorm). */
+  readonly finalNorm: { readonly gain: string; readonly centres: boolean };
   /** ids [B, T] int32 to the residual stream before layer 0. */
   embed(span: SpanContext, ids: Value): Value;
   /** The stream after layer `index`; calls `span.hook` on what attention and MLP add. */

@@ -60,7 +60,7 @@ export const gpt2: Architecture = {
       optionalPrefix: 'transformer.',
       weights,
       unembedding,
-      finalNormGain: 'ln_f.weight',
+      finalNorm: { gain: 'ln_f.weight', centres: true },
       embed(span, ids) {
         const total = span.ops.unsqueeze(span.ops.cast(span.input('total', 'int32', []), 'int64'), [0]);
         const positions = span.g.node('Slice', [span.weight('wpe.weight'), span.g.int([0]), total, span.g.int([0])]);

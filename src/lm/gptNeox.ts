@@ -73,7 +73,7 @@ export const gptNeox: Architecture = {
       optionalPrefix: 'gpt_neox.',
       weights,
       unembedding,
-      finalNormGain: 'final_layer_norm.weight',
+      finalNorm: { gain: 'final_layer_norm.weight', centres: true },
       embed: (span, ids) => span.ops.gather(span.weight('embed_in.weight'), ids),
       layer(span, l, x) {
         const { ops } = span;

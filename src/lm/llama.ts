@@ -69,7 +69,7 @@ export const llama: Architecture = {
       optionalPrefix: 'model.',
       weights,
       unembedding,
-      finalNormGain: 'norm.weight',
+      finalNorm: { gain: 'norm.weight', centres: false },
       embed: (span, ids) => span.ops.gather(span.weight('embed_tokens.weight'), ids),
       layer(span, l, x) {
         const { ops } = span;

@@ -20,8 +20,6 @@ const EDGE_TOKENS = 10;
 const NEIGHBOURS = 10;
 /** Features handled between two breaths of the event loop while the records are written. */
 const BLOCK = 64;
-/** Architectures whose final norm subtracts the mean (LayerNorm); the others have RMSNorm. */
-const CENTRING = new Set(['gpt_neox', 'gpt2']);
 
 export interface AnalyseInput {
   readonly model: SubjectModel;
@@ -160,8 +158,8 @@ async function write(input: AnalyseInput, weights: DictionaryWeights, collector:
 /** Features in order, a block at a time. Work: F·V·D multiply-adds for the tokens and F²·D for the neighbours, on one core. */
 async function* describe({ model, tokens, rows }: AnalyseInput, weights: DictionaryWeights, collector: FeatureCollector): AsyncGenerator<FeatureAnalysis> {
   const { dIn: d, nFeatures } = weights.config;
-  const [unembedding, gain] = await Promise.all([model.unembedding(), model.finalNormGain()]);
-  const directions = logitDirections(weights, gain, CENTRING.has(model.info.architecture));
+  const [unembedding, norm] = await Promise.all([model.unembedding(), model.finalNorm()]);
+  const directions = logitDirections(weights, norm.gain, norm.centres);
   const units = unitRows(weights);
   const lookup = await rowLookup(tokens, rows);
   for (let from = 0; from < nFeatures; from += BLOCK) {

@@ -40,7 +40,7 @@ export interface SubjectModel {
   forward(request: ForwardRequest): Promise<ForwardResult>;
   /** Rows of the unembedding [V, D], final layer norm's gain not applied. */
   unembedding(): Promise<Float32Array>;
-  /** Gain of the final layer norm [D] (all ones where there is none). */
-  finalNormGain(): Promise<Float32Array>;
+  /** The final norm: its gain [D] (all ones where there is none), and whether it subtracts the mean (LayerNorm) or not (RMSNorm). */
+  finalNorm(): Promise<{ readonly gain: Float32Array; readonly centres: boolean }>;
   close(): Promise<void>;
 }

@@ -23,7 +23,7 @@ before(async () => {
     concurrency: 1,
     forward: (request) => (forwards++, opened.forward(request)),
     unembedding: () => opened.unembedding(),
-    finalNormGain: () => opened.finalNormGain(),
+    finalNorm: () => opened.finalNorm(),
     close: () => opened.close(),
   };
   const d = model.info.dModel;

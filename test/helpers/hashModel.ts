@@ -48,7 +48,7 @@ export function hashModel({ D = 16, layers = 2, jitter = 0 }: { D?: number; laye
       return { taps: out, logits: null, codes: [] };
     },
     unembedding: () => Promise.resolve(new Float32Array(512 * D)),
-    finalNormGain: () => Promise.resolve(new Float32Array(D).fill(1)),
+    finalNorm: () => Promise.resolve({ gain: new Float32Array(D).fill(1), centres: false }),
     close: () => Promise.resolve(),
   };
 }

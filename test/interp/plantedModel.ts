@@ -68,7 +68,7 @@ export function plantedModel(rules: readonly Rule[]): SubjectModel & { readonly 
       return { taps: new Map(), logits: out, codes };
     },
     unembedding: () => Promise.resolve(new Float32Array(V * rules.length)),
-    finalNormGain: () => Promise.resolve(new Float32Array(rules.length).fill(1)),
+    finalNorm: () => Promise.resolve({ gain: new Float32Array(rules.length).fill(1), centres: false }),
     close: () => Promise.resolve(),
   };
 }

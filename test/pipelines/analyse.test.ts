@@ -12,7 +12,7 @@ import { Rng } from '../../src/math/rng.ts';
 import { analyse, type AnalyseInput } from '../../src/pipelines/analyse.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
-import { silentProgress } from '../helpers/silentProgress.ts';
+import { quietProgress } from '../helpers/quietProgress.ts';
 import { tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { withFolder } from '../helpers/withFolder.ts';
 import { readFixture } from '../lm/fixture.ts';
@@ -43,7 +43,7 @@ async function setUp(folder: string): Promise<Omit<AnalyseInput, 'dir'>> {
     tokens: await openTokenRows(path),
     rows: { from: FROM, to: TO },
     artefacts: fileArtefacts(),
-    progress: silentProgress(),
+    progress: quietProgress(),
     seed: 3,
     batchTokens: 4 * COLS,
   };
@@ -72,7 +72,7 @@ test('finds what a brute-force reference finds', () =>
     const outputs = await analyse({ ...input, dir });
     const rows = Array.from({ length: TO - FROM }, (_, i) => FROM + i);
     const ids = await input.tokens.read(rows);
-    const [unembedding, gain] = [await model.unembedding(), await model.finalNormGain()];
+    const [unembedding, { gain }] = [await model.unembedding(), await model.finalNorm()];
     const d = model.info.dModel;
     for (const [k, weights] of input.dictionaries.entries()) {
       const hook = weights.config.hookPoint;
@@ -128,12 +128,12 @@ test('interrupted anywhere and run again, it gives the same bytes', () =>
       let left = n;
       return { ...input.tokens, read: (indices) => (left-- > 0 ? input.tokens.read(indices) : Promise.reject(new Error('pulled the plug'))) };
     };
-    const said: string[] = [];
+    const progress = quietProgress();
     // 14 batches of 4 rows; after them one read a dictionary for the exemplars' texts.
     for (const n of [3, 6, 4, 1, 1]) {
-      await assert.rejects(analyse({ ...input, tokens: failing(n), dir, checkpointSeconds: 0, progress: silentProgress(said) }), /pulled the plug/);
+      await assert.rejects(analyse({ ...input, tokens: failing(n), dir, checkpointSeconds: 0, progress }), /pulled the plug/);
     }
-    assert.ok(said.some((line) => /continuing at row/.test(line)), 'it must have resumed');
+    assert.ok(progress.lines.some((line) => /continuing at row/.test(line)), 'it must have resumed');
     const resumed = await analyse({ ...input, dir, checkpointSeconds: 0 });
     assert.deepEqual(resumed.map((o) => o.hash), whole.map((o) => o.hash));
     for (const { file } of resumed) assert.ok((await readFile(join(dir, file))).equals(await readFile(join(folder, 'whole', file))));

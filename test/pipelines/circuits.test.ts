@@ -14,7 +14,7 @@ import { Rng } from '../../src/math/rng.ts';
 import { analyse } from '../../src/pipelines/analyse.ts';
 import { circuits, type CircuitNode, type CircuitsInput } from '../../src/pipelines/circuits.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
-import { silentProgress } from '../helpers/silentProgress.ts';
+import { quietProgress } from '../helpers/quietProgress.ts';
 import { tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { withFolder } from '../helpers/withFolder.ts';
 import { readFixture } from '../lm/fixture.ts';
@@ -44,8 +44,8 @@ async function setUp(folder: string): Promise<Omit<CircuitsInput, 'dir' | 'targe
   await mkdir(dir);
   const tokens = await openTokenRows(path);
   const artefacts = fileArtefacts();
-  const outputs = await analyse({ model, dictionaries, tokens, rows: { from: 0, to: ROWS }, artefacts, progress: silentProgress(), dir, seed: 1 });
-  return { model, dictionaries, features: new Map(outputs.map((o) => [o.dictionary, join(dir, o.file)])), tokens, artefacts, progress: silentProgress() };
+  const outputs = await analyse({ model, dictionaries, tokens, rows: { from: 0, to: ROWS }, artefacts, progress: quietProgress(), dir, seed: 1 });
+  return { model, dictionaries, features: new Map(outputs.map((o) => [o.dictionary, join(dir, o.file)])), tokens, artefacts, progress: quietProgress() };
 }
 
 async function freshDir(folder: string, name: string): Promise<string> {

@@ -43,8 +43,9 @@ export class OrtSubjectModel implements SubjectModel {
   }
 
   /** Shared with the workers: read only. */
-  async finalNormGain(): Promise<Float32Array> {
-    return weightView(this.#weights.layout, this.#weights.buffer, this.#model.finalNormGain);
+  async finalNorm(): Promise<{ gain: Float32Array; centres: boolean }> {
+    const { gain, centres } = this.#model.finalNorm;
+    return { gain: weightView(this.#weights.layout, this.#weights.buffer, gain), centres };
   }
 
   async close(): Promise<void> {

@@ -170,7 +170,7 @@ test('info says what was opened; unembedding and final gain are the file\'s', as
     return Array.from({ length: (end - start) / 4 }, (_, i) => data.readFloatLE(start + 4 * i));
   };
   assert.deepEqual(Array.from(await model.unembedding()), tensor('gpt_neox.embed_in.weight'));
-  assert.deepEqual(Array.from(await model.finalNormGain()), tensor('gpt_neox.final_layer_norm.weight'));
+  assert.deepEqual(Array.from((await model.finalNorm()).gain), tensor('gpt_neox.final_layer_norm.weight'));
   const { name, architecture, layers, dModel, vocabSize, contextLength, parameters, weightsHash } = model.info;
   assert.deepEqual([name, architecture, layers, dModel, vocabSize, contextLength], ['chosen', 'gpt_neox', 3, 24, 50, 48]);
   const { __metadata__: _metadata, ...tensors } = header;
