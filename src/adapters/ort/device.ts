@@ -22,7 +22,7 @@ const HOW: Readonly<Record<Device, string>> = {
   cpu: 'reinstall onnxruntime-node for this platform',
   cuda:
     'install the CUDA libraries of onnxruntime-node on a Linux x64 machine with an NVIDIA driver: ' +
-    'npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12',
+    'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js',
   webgpu: 'run on a machine with a GPU and a Vulkan, Metal or Direct3D 12 driver',
 };
 
