@@ -27,6 +27,7 @@ export function buildCommand(program: Command): void {
           targets: { targets: [], best: options.best, promotes: options.promotes },
           circuits: CIRCUIT_DEFAULTS,
           workers: options.workers,
+          reload: false,
         });
       });
     });

@@ -25,12 +25,12 @@ export function demoCommand(program: Command): void {
     .action(async (options: { serve: boolean; fresh: boolean }) => {
       const config = readConfig();
       if (options.fresh) for (const folder of ['runs', 'current']) await rm(join(config.home, folder), { recursive: true, force: true });
-      await buildDemo();
+      await buildDemo(options.fresh);
       if (options.serve) await serve(config, exampleOf);
     });
 }
 
-async function buildDemo(): Promise<void> {
+async function buildDemo(reload: boolean): Promise<void> {
   const workspace = openWorkspace();
   const began = performance.now();
   const choice = { model: MODEL_FOLDER, name: 'demo' };
@@ -48,6 +48,7 @@ async function buildDemo(): Promise<void> {
       targets: { targets: [], best: 3, promotes: [')'] },
       circuits: CIRCUIT_DEFAULTS,
       workers: undefined,
+      reload,
     });
   });
   workspace.progress.say(`demo: catalog ready in ${((performance.now() - began) / 1000).toFixed(0)} s`);

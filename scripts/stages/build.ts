@@ -26,6 +26,8 @@ export interface BuildOptions {
   readonly targets: TargetChoice;
   readonly circuits: CircuitOptions;
   readonly workers: number | undefined;
+  /** Load again what the catalog holds already. */
+  readonly reload: boolean;
 }
 
 /** Rows of the token file that training takes; the others are for analysis. */
@@ -44,5 +46,5 @@ export async function build(workspace: Workspace, opened: { located: LocatedMode
   await analyseStage(workspace, located, model, set, options.analyse);
   await explainStage(workspace, located, model, tokenizer, set, options.explain);
   await circuitsStage(workspace, located, model, tokenizer, set, options.targets, options.circuits);
-  return loadStage(workspace, located, model.info, tokenizer, set);
+  return loadStage(workspace, located, model.info, tokenizer, set, options.reload);
 }

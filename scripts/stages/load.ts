@@ -19,8 +19,8 @@ export interface Loaded {
   readonly edges: number;
 }
 
-/** Puts a model, a set of dictionaries and the circuit edges among them into the catalog; what is there already is left. */
-export async function loadStage(workspace: Workspace, located: LocatedModel, info: ModelInfo, tokenizer: Tokenizer, set: string): Promise<Loaded> {
+/** Puts a model, a set of dictionaries and the circuit edges among them into the catalog; what is there already is left, unless `reload`. */
+export async function loadStage(workspace: Workspace, located: LocatedModel, info: ModelInfo, tokenizer: Tokenizer, set: string, reload = false): Promise<Loaded> {
   const { config, artefacts, progress } = workspace;
   const members = await openSet(workspace, located.name, set);
   const runOf = async (dir: string): Promise<Run> => (await readManifest(join(config.home, dir))).run;
@@ -35,7 +35,7 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
       const { name, current, weights } = member;
       analysedDir(config.home, name, current);
       const runs = { train: await runOf(current.train), analyse: await runOf(current.analyse!), explain: current.explain === null ? null : await runOf(current.explain) };
-      if (isLoaded(present.get(name), weights.config.weightsHash, runs)) {
+      if (!reload && isLoaded(present.get(name), weights.config.weightsHash, runs)) {
         reused.push(name);
         continue;
       }
