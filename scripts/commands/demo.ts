@@ -38,14 +38,14 @@ async function buildDemo(reload: boolean): Promise<void> {
   await withModel(workspace, located, choice, async (model, tokenizer) => {
     await build(workspace, { located, model, tokenizer }, {
       text: demoText(TEXT_SEED),
-      tokens: { context: 128, maxTokens: 2_000_000 },
+      tokens: { context: 128, maxTokens: 1_600_000 },
       hookPoints: hookPointsOf({ layers: 'all', hook: 'resid_post' }, model.info.layers),
       trainShare: 0.8,
       set: 'tied-r4',
       train: { ...TRAIN_DEFAULTS, seed: SEED },
       analyse: { maxTokens: null, seed: SEED },
       explain: { ...EXPLAIN_DEFAULTS, seed: SEED },
-      targets: { targets: [], best: 3, promotes: [')'] },
+      targets: { targets: [], best: 2, promotes: [')'] },
       circuits: CIRCUIT_DEFAULTS,
       workers: undefined,
       reload,
@@ -55,6 +55,6 @@ async function buildDemo(reload: boolean): Promise<void> {
 }
 
 function exampleOf(url: string): string {
-  const query = `{ searchFeatures(query: "parenthesis", first: 3) { nodes { address explanations { nodes { description } } } } }`;
+  const query = `{ searchFeatures(query: "brackets", first: 3) { nodes { address explanations { nodes { description } } } } }`;
   return `  try: curl -s ${url} -H 'content-type: application/json' -d '${JSON.stringify({ query })}'`;
 }

@@ -1,7 +1,7 @@
 // Finds a feature by description, ablates it, and prints what that does to the next token.
-//   npm run example -- "parenthesis" "The World Health Group (WHG"
+//   npm run example -- "brackets" "The World Health Group (WHG"
 const url = process.env['CATALOG_URL'] ?? 'http://127.0.0.1:4000/graphql';
-const [words = 'parenthesis', prompt = 'They met at the Harbour Town Library (HTL'] = process.argv.slice(2);
+const [words = 'brackets', prompt = 'They met at the Harbour Town Library (HTL'] = process.argv.slice(2);
 
 interface Answer<T> {
   readonly data: T | null;
