@@ -1,7 +1,7 @@
 import { NONE } from '../onnx/graphBuilder.ts';
 import type { Value } from '../onnx/graphBuilder.ts';
 import type { Rotary } from './rotary.ts';
-import type { SpanContext } from './spanContext.ts';
+import type { Rows, SpanContext } from './spanContext.ts';
 import { plainAttention } from './plainAttention.ts';
 
 export interface AttentionShape {
@@ -16,28 +16,34 @@ export interface AttentionShape {
 
 const CONTRIB = { domain: 'com.microsoft' } as const;
 
+/** The packed projection [B, T, (heads + 2 kvHeads)·headDim], order q, k, v; or only some of its last dimension. */
+export type Projection = (part?: Rows) => Value;
+
 /**
- * Causal self-attention over packed projections [B, T, (heads + 2 kvHeads)·headDim], order q, k, v; returns
+ * Causal self-attention over a packed projection; returns
  * [B, T, heads·headDim]. Padding sits on the right, so the causal mask already keeps real positions from seeing it.
  *
  * On the CPU this is onnxruntime's GroupQueryAttention, which takes rotation in where sizes allow (multiples of 16) and needs
  * head sizes in multiples of 8; every other case uses standard operators.
  */
-export function causalAttention(span: SpanContext, qkv: Value, shape: AttentionShape): Value {
+export function causalAttention(span: SpanContext, project: Projection, shape: AttentionShape): Value {
   const { heads, kvHeads, headDim, rotary } = shape;
-  if (span.operators === 'plain' || headDim % 8 !== 0) return plainAttention(span, qkv, shape);
+  if (span.operators === 'plain' || headDim % 8 !== 0) return plainAttention(span, project(), shape);
   const scale = shape.scale ?? 1 / Math.sqrt(headDim);
   const attributes = { num_heads: heads, kv_num_heads: kvHeads, scale: { float: scale } };
   const lengths = [span.input('lastKey', 'int32', ['B']), span.input('total', 'int32', [])];
   if (rotary === undefined) {
-    return span.g.nodeWithOutputs('GroupQueryAttention', [qkv, NONE, NONE, NONE, NONE, ...lengths], 3, attributes, CONTRIB)[0];
+    return span.g.nodeWithOutputs('GroupQueryAttention', [project(), NONE, NONE, NONE, NONE, ...lengths], 3, attributes, CONTRIB)[0];
   }
   const tables = rotaryTables(span, rotary);
   if (headDim % 16 === 0 && rotary.dim % 16 === 0) {
-    const inputs = [qkv, NONE, NONE, NONE, NONE, ...lengths, ...tables];
+    const inputs = [project(), NONE, NONE, NONE, NONE, ...lengths, ...tables];
     return span.g.nodeWithOutputs('GroupQueryAttention', inputs, 3, { ...attributes, do_rotary: 1 }, CONTRIB)[0];
   }
-  const [query, key, value] = span.ops.split(qkv, [heads * headDim, kvHeads * headDim, kvHeads * headDim], -1);
+  // Three products in place of one: taking the packed one apart would copy it.
+  const query = project({ from: 0, count: heads * headDim });
+  const key = project({ from: heads * headDim, count: kvHeads * headDim });
+  const value = project({ from: (heads + kvHeads) * headDim, count: kvHeads * headDim });
   const turn = (x: Value, count: number): Value => {
     // 0 means the whole head.
     const turning = rotary.dim === headDim ? 0 : rotary.dim;

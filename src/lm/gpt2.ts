@@ -2,6 +2,7 @@ import { CallerError } from '../domain/errors.ts';
 import { activationFunction } from './activationFunction.ts';
 import type { Architecture, WeightEntry } from './architecture.ts';
 import { causalAttention } from './attention.ts';
+import type { Projection } from './attention.ts';
 
 /** GPT-2 (Radford et al. 2019): learned positions, serial residual, weights stored [in, out], tied head. */
 export const gpt2: Architecture = {
@@ -73,7 +74,8 @@ export const gpt2: Architecture = {
           span.layerNorm(value, `${at}.${name}.weight`, `${at}.${name}.bias`, epsilon);
         const project = (value: typeof x, name: string) => span.linear(value, `${at}.${name}.weight`, `${at}.${name}.bias`);
         const scale = (scaled ? 1 / Math.sqrt(headDim) : 1) / (scaledByLayer ? l + 1 : 1);
-        const qkv = project(norm(x, 'ln_1'), 'attn.c_attn');
+        const attended = norm(x, 'ln_1');
+        const qkv: Projection = (part) => span.linear(attended, `${at}.attn.c_attn.weight`, `${at}.attn.c_attn.bias`, part);
         const mixed = causalAttention(span, qkv, { heads, kvHeads: heads, headDim, scale });
         const middle = ops.add(x, span.hook('attn_out', l, project(mixed, 'attn.c_proj')));
         const hidden = activation(span.g, project(norm(middle, 'ln_2'), 'mlp.c_fc'));

@@ -2,6 +2,7 @@ import { CallerError } from '../domain/errors.ts';
 import { activationFunction } from './activationFunction.ts';
 import type { Architecture, WeightEntry } from './architecture.ts';
 import { causalAttention } from './attention.ts';
+import type { Projection } from './attention.ts';
 import { readRotary } from './rotary.ts';
 
 /** GPT-NeoX (Black et al. 2022), the architecture of Pythia: rotary on part of each head, parallel or serial residual. */
@@ -82,7 +83,9 @@ export const gptNeox: Architecture = {
           span.layerNorm(value, `${at}.${name}.weight`, `${at}.${name}.bias`, epsilon);
         const linear = (value: typeof x, name: string, bias: boolean) =>
           span.linear(value, `${at}.${name}.weight`, bias ? `${at}.${name}.bias` : undefined);
-        const qkv = linear(norm(x, 'input_layernorm'), 'attention.query_key_value', attentionBias);
+        const attended = norm(x, 'input_layernorm');
+        const qkv: Projection = (part) =>
+          span.linear(attended, `${at}.attention.query_key_value.weight`, attentionBias ? `${at}.attention.query_key_value.bias` : undefined, part);
         const mixed = causalAttention(span, qkv, { heads, kvHeads: heads, headDim, rotary });
         const attention = span.hook('attn_out', l, linear(mixed, 'attention.dense', attentionBias));
         // Parallel: the MLP reads the stream before attention's contribution; serial: after it.

@@ -2,6 +2,7 @@ import { CallerError } from '../domain/errors.ts';
 import { activationFunction } from './activationFunction.ts';
 import type { Architecture, WeightEntry } from './architecture.ts';
 import { causalAttention } from './attention.ts';
+import type { Projection } from './attention.ts';
 import { readRotary } from './rotary.ts';
 
 /** Llama (Touvron et al. 2023): RMS norms, rotary over whole heads, grouped-query attention, gated MLP. */
@@ -76,7 +77,8 @@ export const llama: Architecture = {
         const at = `layers.${l}`;
         const linear = (value: typeof x, name: string, bias: boolean) =>
           span.linear(value, `${at}.${name}.weight`, bias ? `${at}.${name}.bias` : undefined);
-        const qkv = linear(span.rmsNorm(x, `${at}.input_layernorm.weight`, epsilon), 'qkv', attentionBias);
+        const attended = span.rmsNorm(x, `${at}.input_layernorm.weight`, epsilon);
+        const qkv: Projection = (part) => span.linear(attended, `${at}.qkv.weight`, attentionBias ? `${at}.qkv.bias` : undefined, part);
         const mixed = causalAttention(span, qkv, { heads, kvHeads, headDim, rotary });
         const middle = ops.add(x, span.hook('attn_out', l, linear(mixed, 'self_attn.o_proj', attentionBias)));
         const normed = span.rmsNorm(middle, `${at}.post_attention_layernorm.weight`, epsilon);

@@ -12,6 +12,14 @@ export const WEIGHTS_LOCATION = 'weights';
 /** Which operators the device has: `cpu` uses onnxruntime's fused attention, `plain` only standard ones. */
 export type OperatorSet = 'cpu' | 'plain';
 
+/** Rows [from, from + count) of a weight. */
+export interface Rows {
+  readonly from: number;
+  readonly count: number;
+}
+
+type WeightPlace = WeightLayout['entries'] extends ReadonlyMap<string, infer Place> ? Place : never;
+
 /** What an architecture's graph pieces are written against: one span under construction. */
 export class SpanContext {
   readonly g: GraphBuilder;
@@ -64,21 +72,45 @@ export class SpanContext {
     });
   }
 
-  /** A weight of the model, by the name of its entry. */
-  weight(name: string): Value {
-    return this.once(`weight:${name}`, () => {
-      const entry = this.#layout.entries.get(name);
-      invariant(entry !== undefined, `no weight ${name}`);
-      const { dims, offset, byteLength } = entry;
-      this.#weightBytes += byteLength;
-      return this.g.externalInitializer(name, 'float32', dims, { location: WEIGHTS_LOCATION, offset, byteLength });
+  /** A weight of the model, by the name of its entry; or only some of its rows, which lie together in the buffer. */
+  weight(name: string, rows?: Rows): Value {
+    const key = rows === undefined ? name : `${name}[${rows.from},${rows.count}]`;
+    return this.once(`weight:${key}`, () => {
+      const { dims, offset, byteLength } = this.#entry(name);
+      const [all, ...rest] = dims;
+      const { from, count } = rows ?? { from: 0, count: all };
+      invariant(from >= 0 && from + count <= all, `rows ${from} to ${from + count} of weight ${name}`);
+      const rowBytes = byteLength / all;
+      this.#weightBytes += count * rowBytes;
+      const place = { location: WEIGHTS_LOCATION, offset: offset + from * rowBytes, byteLength: count * rowBytes };
+      return this.g.externalInitializer(key, 'float32', [count, ...rest], place);
     });
   }
 
-  /** x·Wᵀ + b with W [out, in], torch's Linear. onnxruntime packs the constant W when the session is created. */
-  linear(x: Value, weight: string, bias?: string): Value {
-    const product = this.g.node('FusedMatMul', [x, this.weight(weight)], { transB: 1 }, { domain: 'com.microsoft' });
-    return bias === undefined ? product : this.ops.add(product, this.weight(bias));
+  /**
+   * x·Wᵀ + b with x [B, T, in] and W [out, in], torch's Linear, or only the given rows of W and b. onnxruntime packs the
+   * constant W when the session is created. On the CPU a bias goes into Gemm, which spares a pass over the product; Gemm
+   * knows two dimensions only, and the reshapes around it move no data.
+   */
+  linear(x: Value, weight: string, bias?: string, rows?: Rows): Value {
+    const w = this.weight(weight, rows);
+    if (bias === undefined || this.operators === 'plain') {
+      const product = this.g.node('FusedMatMul', [x, w], { transB: 1 }, { domain: 'com.microsoft' });
+      return bias === undefined ? product : this.ops.add(product, this.weight(bias, rows));
+    }
+    const [out, width] = this.#entry(weight).dims;
+    const flat = this.once(`flat:${x}`, () => this.ops.reshape(x, [-1, width]));
+    const product = this.ops.gemm(flat, w, { transB: true, c: this.weight(bias, rows) });
+    const leading = this.once('leading', () => this.g.node('Shape', [x], { start: 0, end: 2 }));
+    const count = rows?.count ?? out;
+    const shape = this.once(`shape:${count}`, () => this.ops.concat([leading, this.g.int([count])], 0));
+    return this.g.node('Reshape', [product, shape]);
+  }
+
+  #entry(name: string): WeightPlace {
+    const entry = this.#layout.entries.get(name);
+    invariant(entry !== undefined, `no weight ${name}`);
+    return entry;
   }
 
   layerNorm(x: Value, gain: string, bias: string, epsilon: number): Value {

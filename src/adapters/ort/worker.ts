@@ -36,25 +36,33 @@ async function openSpan(task: WorkerTask): Promise<SpanSession> {
   return { ...compiled, session: await InferenceSession.create(compiled.bytes, options) };
 }
 
-function feedsOf(task: WorkerTask, inputs: readonly string[]): Record<string, Tensor> {
-  const { rows, cols } = task;
+/**
+ * Tokens of one session run on a CPU. Larger batches run in pieces of whole rows: what a layer makes of 512 tokens fits a
+ * core's cache, and elementwise operators cost what their memory traffic costs.
+ */
+const PIECE_TOKENS = 512;
+
+/** Inputs for rows [first, first + rows) of a task. */
+function feedsOf(task: WorkerTask, inputs: readonly string[], first: number, rows: number): Record<string, Tensor> {
+  const { cols } = task;
   const deltas = new Map<string, Float32Array>(task.deltas);
   const stream = (data: Float32Array | null | undefined): Tensor => {
     invariant(data !== null && data !== undefined, 'a span reads an input the task has not');
-    return new Tensor('float32', data, [rows, cols, model.dModel]);
+    const width = cols * model.dModel;
+    return new Tensor('float32', data.subarray(first * width, (first + rows) * width), [rows, cols, model.dModel]);
   };
   const feeds: Record<string, Tensor> = {};
   for (const input of inputs) {
     switch (input) {
       case 'ids':
         invariant(task.ids !== null, 'a span reads tokens the task has not');
-        feeds[input] = new Tensor('int32', task.ids, [rows, cols]);
+        feeds[input] = new Tensor('int32', task.ids.subarray(first * cols, (first + rows) * cols), [rows, cols]);
         break;
       case 'residual':
         feeds[input] = stream(task.residual);
         break;
       case 'last':
-        feeds[input] = new Tensor('int64', BigInt64Array.from(task.lengths, (length, b) => BigInt(b * cols + length - 1)), [rows]);
+        feeds[input] = new Tensor('int64', BigInt64Array.from(task.lengths.subarray(first, first + rows), (length, b) => BigInt(b * cols + length - 1)), [rows]);
         break;
       case 'lastKey':
         feeds[input] = new Tensor('int32', new Int32Array(rows).fill(cols - 1), [rows]);
@@ -69,10 +77,41 @@ function feedsOf(task: WorkerTask, inputs: readonly string[]): Record<string, Te
   return feeds;
 }
 
+/** All outputs of a span for the rows of a task, by name. */
+async function runSpan({ session, inputs, outputs }: SpanSession, task: WorkerTask): Promise<ReadonlyMap<string, Float32Array>> {
+  const { rows, cols, spec } = task;
+  const pieceRows = setup.device === 'cpu' ? Math.max(1, Math.floor(PIECE_TOKENS / cols)) : rows;
+  if (pieceRows >= rows) {
+    const whole = await session.run(feedsOf(task, inputs, 0, rows));
+    return new Map(outputs.map((name) => [name, whole[name].data as Float32Array]));
+  }
+  /** Of an output, without its rows. */
+  const shapeOf = (name: string): number[] => {
+    if (name !== 'logits') return [cols, model.dModel];
+    return spec.logits === 'last' ? [model.vocabSize] : [cols, model.vocabSize];
+  };
+  const widthOf = (name: string): number => shapeOf(name).reduce((product, size) => product * size, 1);
+  const all = new Map(outputs.map((name) => [name, new Float32Array(rows * widthOf(name))]));
+  for (let first = 0; first < rows; first += pieceRows) {
+    const count = Math.min(pieceRows, rows - first);
+    const into: Record<string, Tensor> = {};
+    for (const [name, data] of all) {
+      const width = widthOf(name);
+      into[name] = new Tensor('float32', data.subarray(first * width, (first + count) * width), [count, ...shapeOf(name)]);
+    }
+    await session.run(feedsOf(task, inputs, first, count), into);
+  }
+  return all;
+}
+
 export default async function runTask(task: WorkerTask): Promise<WorkerResult> {
   const span = await spans.get(spanKey(task.spec), () => openSpan(task));
-  const outputs = await span.session.run(feedsOf(task, span.inputs));
-  const tapped = (at: Point): Float32Array => outputs[`tap:${at}`].data as Float32Array;
+  const outputs = await runSpan(span, task);
+  const tapped = (at: Point): Float32Array => {
+    const data = outputs.get(`tap:${at}`);
+    invariant(data !== undefined, `the span has no tap at ${at}`);
+    return data;
+  };
 
   const codes = [];
   for (const { at, encoder } of task.encode) {
@@ -81,7 +120,7 @@ export default async function runTask(task: WorkerTask): Promise<WorkerResult> {
   }
   const result: WorkerResult = {
     taps: task.keep.map((at) => [at, tapped(at)] as const),
-    logits: task.spec.logits === 'none' ? null : (outputs['logits'].data as Float32Array),
+    logits: task.spec.logits === 'none' ? null : (outputs.get('logits') ?? null),
     codes,
   };
   return movable(result);
