@@ -1,6 +1,6 @@
 """Ablates one feature and prints how the next-token distribution moves. Needs only Python's standard library.
 
-    python scripts/examples/patch.py demo/2-tied-r4/17 "Mary and John went to the shop. Mary gave a book to"
+    python scripts/examples/patch.py demo/0-tied-r4/356 "They met at the library (HTL"
 """
 import json
 import os
