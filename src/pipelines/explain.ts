@@ -8,6 +8,7 @@ import type { Artefacts } from '../ports/Artefacts.ts';
 import type { Explainer } from '../ports/Explainer.ts';
 import type { Progress } from '../ports/Progress.ts';
 import type { Scorer } from '../ports/Scorer.ts';
+import { inOrder } from './inOrder.ts';
 import { explainFeatures } from './explainFeatures.ts';
 
 export interface ExplainOptions {
@@ -77,24 +78,12 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
   if (done > 0) task.update(done, 'resumed');
 
   const chunks = chunksOf(artefacts.readRecords<FeatureAnalysis>(input.featuresPath), options.chunk, finished, total);
-  const underWay: Promise<LogRecord>[] = [];
-  const settleFirst = async (): Promise<void> => {
-    const record = await underWay.shift()!;
+  const explained = inOrder(chunks, IN_FLIGHT, async ({ first, features }): Promise<LogRecord> => ({ first, outcomes: await explainFeatures(ports, features, options.minFragments) }));
+  for await (const record of explained) {
     await artefacts.appendRecords(logPath, [record]);
     done += record.outcomes.length;
     doneNow += record.outcomes.length;
     task.update(done);
-  };
-  try {
-    for await (const { first, features } of chunks) {
-      const work = explainFeatures(ports, features, options.minFragments).then((outcomes) => ({ first, outcomes }));
-      work.catch(() => undefined); // awaited in order; until then a failure must not count as unhandled
-      underWay.push(work);
-      if (underWay.length >= IN_FLIGHT) await settleFirst();
-    }
-    while (underWay.length > 0) await settleFirst();
-  } finally {
-    await Promise.allSettled(underWay);
   }
 
   const tally = new ExplainTally();
