@@ -47,7 +47,7 @@ export async function circuitsStage(
         return { edges: found.edges.length, nodes: found.nodes.length, ablations: found.ablations, seconds: found.seconds, hash: found.hash, file: found.file };
       },
     );
-    await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: relative(config.home, result.dir) }));
+    await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: { ...current.circuits, [set]: relative(config.home, result.dir) } }));
     return result;
   });
 }

@@ -52,7 +52,7 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
       loaded.push(name);
     }
     if (reused.length > 0) progress.say(`load: reused ${reused.map((name) => `${info.name}/${name}`).join(', ')}`);
-    const edges = await loadCircuits(workspace, catalog.writer, info.name, new Map(members.map(({ name, weights }) => [name, weights.config.weightsHash])));
+    const edges = await loadCircuits(workspace, catalog.writer, info.name, set, new Map(members.map(({ name, weights }) => [name, weights.config.weightsHash])));
     return { loaded, reused, edges };
   } finally {
     await catalog.close();
@@ -63,17 +63,18 @@ function isLoaded(row: DictionaryRow | undefined, weightsHash: string, runs: { t
   return row !== undefined && row.weightsHash === weightsHash && row.trainRun === runs.train.key && row.analyseRun === runs.analyse.key && row.explainRun === (runs.explain?.key ?? null);
 }
 
-async function loadCircuits({ config, artefacts, progress }: Workspace, writer: CatalogWriter, model: string, hashes: ReadonlyMap<string, string>): Promise<number> {
+async function loadCircuits({ config, artefacts, progress }: Workspace, writer: CatalogWriter, model: string, set: string, hashes: ReadonlyMap<string, string>): Promise<number> {
   const current = await readCurrentRuns(config.home, model);
   if (current === null) throw new CallerError('NOT_FOUND', `no runs of model ${model} in ${config.home}`);
-  if (current.circuits === null) return 0;
-  const { run, dir } = await readManifest(join(config.home, current.circuits));
+  const circuits = current.circuits[set];
+  if (circuits === undefined) return 0;
+  const { run, dir } = await readManifest(join(config.home, circuits));
   const stale = Object.entries(run.inputs).find(([name, hash]) => hashes.has(name) && hashes.get(name) !== hash);
   if (stale !== undefined) {
     progress.say(`load: left out the circuit edges, which were measured on an earlier ${model}/${stale[0]}; run the circuits stage again`);
     return 0;
   }
-  const edges = await writer.loadEdges(model, run, artefacts.readRecords<CircuitEdge>(join(dir, 'edges.ndjson')));
+  const edges = await writer.loadEdges(model, run, artefacts.readRecords<CircuitEdge>(join(dir, 'edges.ndjson')), [...hashes.keys()]);
   progress.say(`load: ${edges} circuit edges`);
   return edges;
 }

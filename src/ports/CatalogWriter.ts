@@ -20,7 +20,10 @@ export interface CatalogWriter {
   loadModel(model: ModelRow, tokens: readonly string[]): Promise<void>;
   /** Replaces the dictionary whole, by COPY, in one transaction; returns rows written. A reader sees the old or the new, never half. */
   loadDictionary(load: DictionaryLoad): Promise<{ features: number; exemplars: number; explanations: number }>;
-  /** Replaces the edges that a circuits run found among dictionaries of one model; they must be loaded. One transaction. */
-  loadEdges(model: string, run: Run, edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>): Promise<number>;
+  /**
+   * Replaces the edges among the dictionaries named (all of the model when absent) by those of a circuits run, in one
+   * transaction. The dictionaries must be loaded; an edge to another one is refused.
+   */
+  loadEdges(model: string, run: Run, edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>, among?: readonly string[]): Promise<number>;
   close(): Promise<void>;
 }

@@ -14,8 +14,8 @@ export interface CurrentRuns {
   readonly source: string;
   /** By dictionary name. */
   readonly dictionaries: Readonly<Record<string, CurrentDictionary>>;
-  /** Run folder of the last circuits stage; null before it. */
-  readonly circuits: string | null;
+  /** Run folder of the last circuits stage, by set of dictionaries. */
+  readonly circuits: Readonly<Record<string, string>>;
 }
 
 export interface CurrentDictionary {
@@ -65,7 +65,7 @@ export async function updateCurrentRuns(
   source: string,
   change: (current: CurrentRuns) => CurrentRuns,
 ): Promise<CurrentRuns> {
-  const before = (await readCurrentRuns(home, model)) ?? { formatVersion: 1, model, source, dictionaries: {}, circuits: null };
+  const before = (await readCurrentRuns(home, model)) ?? { formatVersion: 1, model, source, dictionaries: {}, circuits: {} };
   const after = change({ ...before, source });
   const path = fileOf(home, model);
   await mkdir(join(home, 'current'), { recursive: true });

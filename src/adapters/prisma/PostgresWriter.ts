@@ -53,12 +53,14 @@ export class PostgresWriter implements CatalogWriter {
     return counts;
   }
 
-  async loadEdges(model: string, run: Run, edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>): Promise<number> {
+  async loadEdges(model: string, run: Run, edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>, among?: readonly string[]): Promise<number> {
     return transaction(this.#pool, async (client) => {
       await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`edges ${model}`]);
       await saveRun(client, run);
       const dictionaries = await dictionariesOf(client, model);
-      await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = ANY($1)', [[...dictionaries.values()].map(({ id }) => id)]);
+      const replaced = among ?? [...dictionaries.keys()];
+      const ids = replaced.flatMap((name) => dictionaries.get(name)?.id ?? []);
+      await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = ANY($1) AND source_dictionary_id = ANY($1)', [ids]);
       const lane = new CopyLane(client);
       const table = new CopyTable(lane, 'circuit_edge', [
         'target_dictionary_id', 'target_index', 'source_dictionary_id', 'source_index', 'effect', 'strength', 'standard_error', 'n', 'run',
@@ -66,6 +68,7 @@ export class PostgresWriter implements CatalogWriter {
       const place = (name: string, index: number): void => {
         const dictionary = dictionaries.get(name);
         if (dictionary === undefined) throw new CallerError('NOT_FOUND', `an edge names dictionary ${model}/${name}, which the catalog does not have: load it first`);
+        if (!replaced.includes(name)) throw new CallerError('BAD_INPUT', `an edge names dictionary ${model}/${name}: expected one of ${replaced.join(', ')}`);
         table.int4(dictionary.id);
         table.int4(natural(index, dictionary.features - 1, `feature of an edge in ${model}/${name}`));
       };

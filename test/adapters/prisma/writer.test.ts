@@ -197,3 +197,15 @@ test('edges: replaced whole, refused whole, and gone with the weights they were 
     await writer.loadDictionary(makeLoad('1-a', 5, [], { config: makeConfig('1-a', 5, { weightsHash: 'dd'.repeat(32) }) }));
     assert.deepEqual(await effects(), []);
   }));
+
+test('edges of one set leave those of another set of the model', () =>
+  withModel(async ({ reader, writer }) => {
+    for (const name of ['1-a', '2-a', '1-b', '2-b']) await writer.loadDictionary(makeLoad(name, 5));
+    const run = makeRun('circuits');
+    await writer.loadEdges('toy', run, [edge('1-a', 0, '2-a', 1, 0.5)], ['1-a', '2-a']);
+    await writer.loadEdges('toy', run, [edge('1-b', 0, '2-b', 1, 0.25)], ['1-b', '2-b']);
+    await writer.loadEdges('toy', run, [edge('1-a', 3, '2-a', 1, 0.75)], ['1-a', '2-a']);
+    const targets = (await reader.dictionaries({})).filter(({ name }) => name.startsWith('2-')).map(({ id }) => ({ dictionaryId: id, index: 1 }));
+    assert.deepEqual((await reader.edges(targets, 'incoming', 10)).map((found) => found.map(({ effect }) => effect)), [[0.75], [0.25]]);
+    await assert.rejects(writer.loadEdges('toy', run, [edge('1-a', 0, '2-b', 1, 1)], ['1-a', '2-a']), caller('BAD_INPUT', /toy\/2-b: expected one of 1-a, 2-a/));
+  }));
