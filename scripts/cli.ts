@@ -35,6 +35,11 @@ function report(error: unknown): number {
     console.error(`error: ${error.system}: ${error.message}\nFinished stages are kept: the same command continues.`);
     return 3;
   }
+  if (error instanceof Error && 'syscall' in error && 'path' in error) {
+    // The file system said no where no adapter had more to say about it.
+    console.error(`error: disk: ${error.message}: check CATALOG_HOME and the space left. Finished stages are kept.`);
+    return 3;
+  }
   console.error('internal error, please report it with the lines below:');
   console.error(error);
   return 70;

@@ -145,6 +145,7 @@ test('mistakes on the command line are named, with status 2', async () => {
       [['train', '--model', MODEL, '--text', text, '--layers', '9'], /layers 0 to 3/],
       [['train', '--model', MODEL, '--text', text, '--context', '4096'], /256/],
     ];
+    assert.match(await runCli(text, ['train', '--model', MODEL, '--text', text], 3), /disk: .*CATALOG_HOME/, 'a file where the home should be');
     for (const [args, message] of cases) assert.match(await runCli(join(folder, 'home'), args, 2), message, args.join(' '));
   });
 });
