@@ -1,10 +1,9 @@
-import { stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { terminalProgress } from '../src/adapters/terminal/progress.ts';
 import { fileArtefacts } from '../src/adapters/files/artefacts.ts';
 import { readCurrentRuns, type CurrentRuns } from '../src/adapters/files/currentRuns.ts';
 import { openRunStore } from '../src/adapters/files/runStore.ts';
-import { fetchModel } from '../src/adapters/hub/fetchModel.ts';
+import { isFolder, isHubId, sourceFolder } from '../src/adapters/hub/sourceFolder.ts';
 import { openSubjectModel } from '../src/adapters/ort/openSubjectModel.ts';
 import { checkTokenizer } from '../src/adapters/tokenizers/checkTokenizer.ts';
 import { openTokenizer } from '../src/adapters/tokenizers/openTokenizer.ts';
@@ -52,16 +51,16 @@ export async function locateModel({ config }: Workspace, choice: ModelChoice): P
   if (await isFolder(folder)) return { name: nameOf(choice.name ?? basename(folder)), source: folder, folder };
   const known: CurrentRuns | null = /^[a-z0-9._-]+$/.test(choice.model) ? await readCurrentRuns(config.home, choice.model) : null;
   if (known !== null) return { name: known.model, source: known.source, folder: await folderOf(config, known.source) };
-  if (/^[\w.-]+\/[\w.-]+$/.test(choice.model)) {
+  if (isHubId(choice.model)) {
     return { name: nameOf(choice.name ?? basename(choice.model)), source: choice.model, folder: await folderOf(config, choice.model) };
   }
   throw new CallerError('NOT_FOUND', `model ${choice.model}: expected a folder, a hub id (organisation/name), or a model that an earlier stage in ${config.home} used; found none of these`);
 }
 
-/** The folder of a source as the catalog stores it; a hub id is fetched into CATALOG_HOME/hub and kept. */
-export async function folderOf(config: Config, source: string): Promise<string> {
-  if (source.startsWith('/') || (await isFolder(source))) return source;
-  return fetchModel(source, join(config.home, 'hub'), 'main', config.hubToken === undefined ? {} : { accessToken: config.hubToken });
+async function folderOf({ home, hubToken }: Config, source: string): Promise<string> {
+  const folder = await sourceFolder(source, home, hubToken);
+  if (folder === null) throw new CallerError('NOT_FOUND', `the model's folder ${source} is gone: give its new place with --model`);
+  return folder;
 }
 
 /** Opens model and tokenizer, checks that they belong together, and closes the model whatever happens. */
@@ -76,10 +75,6 @@ export async function withModel<T>(workspace: Workspace, located: LocatedModel, 
   } finally {
     await model.close();
   }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isDirectory(), () => false);
 }
 
 function nameOf(text: string): string {

@@ -1,8 +1,7 @@
-import { stat } from 'node:fs/promises';
-import { isAbsolute, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { pino, type Logger } from 'pino';
 import { fileArtefacts } from './adapters/files/artefacts.ts';
-import { fetchModel } from './adapters/hub/fetchModel.ts';
+import { isFolder, sourceFolder } from './adapters/hub/sourceFolder.ts';
 import { openSubjectModel } from './adapters/ort/openSubjectModel.ts';
 import { openCatalog } from './adapters/prisma/catalog.ts';
 import { openTokenizer } from './adapters/tokenizers/openTokenizer.ts';
@@ -61,16 +60,10 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
   }
 }
 
-/** Where the files of a model are: a folder, absolute or inside CATALOG_HOME, or what a hub id was fetched to. */
-async function modelFolder(config: ServerConfig, source: string, name: string): Promise<string> {
-  const folder = resolve(config.home, source);
-  if (await isFolder(folder)) return folder;
-  if (isAbsolute(source) || !/^[\w.-]+\/[\w.-]+$/.test(source)) throw absent(`the folder of model ${name}`);
-  return fetchModel(source, join(config.home, 'hub'), 'main', config.hubToken === undefined ? {} : { accessToken: config.hubToken });
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isDirectory(), () => false);
+async function modelFolder({ home, hubToken }: ServerConfig, source: string, name: string): Promise<string> {
+  const folder = await sourceFolder(source, home, hubToken);
+  if (folder === null) throw absent(`the folder of model ${name}`);
+  return folder;
 }
 
 function absent(what: string): CallerError {

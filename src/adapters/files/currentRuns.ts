@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
 
@@ -50,12 +50,6 @@ export async function readCurrentRuns(home: string, model: string): Promise<Curr
     throw new CallerError('UNSUPPORTED', `${fileOf(home, model)}: expected format version 1, found ${String(found.formatVersion)}; use the program version that wrote it, or another CATALOG_HOME`);
   }
   return found;
-}
-
-/** Models that have a file, by name. */
-export async function modelsWithRuns(home: string): Promise<string[]> {
-  const names = await readdir(join(home, 'current')).catch(() => [] as string[]);
-  return names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length)).sort();
 }
 
 /** Applies a change and writes the file whole. */
