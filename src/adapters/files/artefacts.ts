@@ -16,21 +16,23 @@ export function fileArtefacts(): Artefacts {
 }
 
 /**
- * Folder of a dictionary: weights.safetensors with `encoder` [F, D], `encoder_bias` [F], `decoder` [F, D], `decoder_bias`
- * [D], and cfg.json: DictionaryConfig and `quality`. `weightsHash` is the sha-256 of weights.safetensors, whose metadata
+ * Folder of a dictionary: weights.safetensors with `encoder` [F, D], `encoder_bias` [F], `decoder` [F, dOut], `decoder_bias`
+ * [dOut], where there are any `threshold` [F] and `skip` [dOut, D], and cfg.json: DictionaryConfig and `quality`. `weightsHash` is the sha-256 of weights.safetensors, whose metadata
  * repeats what the numbers mean nothing without (architecture, inputScale, hook point), so it covers those too.
  */
 async function writeDictionary(dir: string, weights: DictionaryWeights, quality: DictionaryQuality | null): Promise<DictionaryWeights> {
-  const { dIn: D, nFeatures: F } = weights.config;
+  const { dIn: D, dOut, nFeatures: F } = weights.config;
   const building = `${dir}.${process.pid}.tmp`;
   await rm(building, { recursive: true, force: true });
   await mkdir(building, { recursive: true });
   const tensors = new Map<string, Tensor>([
     ['encoder', { shape: [F, D], data: weights.encoder }],
     ['encoder_bias', { shape: [F], data: weights.encoderBias }],
-    ['decoder', { shape: [F, D], data: weights.decoder }],
-    ['decoder_bias', { shape: [D], data: weights.decoderBias }],
+    ['decoder', { shape: [F, dOut], data: weights.decoder }],
+    ['decoder_bias', { shape: [dOut], data: weights.decoderBias }],
   ]);
+  if (weights.threshold !== null) tensors.set('threshold', { shape: [F], data: weights.threshold });
+  if (weights.skip !== null) tensors.set('skip', { shape: [dOut, D], data: weights.skip });
   for (const [name, { data }] of tensors) checkFinite(name, data, dir);
   const weightsHash = await writeTensorFile(join(building, WEIGHTS), tensors, meaning(weights.config));
   const config: DictionaryConfig = { ...weights.config, weightsHash };
@@ -50,16 +52,19 @@ async function readDictionary(dir: string): Promise<{ weights: DictionaryWeights
   }
   if (parsed.formatVersion !== 1) throw bad(`${path}: expected formatVersion 1, found ${JSON.stringify(parsed.formatVersion)}; train the dictionary again or use the program version that wrote it`);
   const { quality = null, ...rest } = parsed;
-  const config = rest as DictionaryConfig;
-  for (const key of ['dIn', 'nFeatures'] as const) {
+  const config = withDefaults(rest as DictionaryConfig);
+  for (const key of ['dIn', 'dOut', 'nFeatures'] as const) {
     if (!Number.isSafeInteger(config[key]) || config[key] < 1) throw bad(`${path}: ${key} must be a positive integer, found ${JSON.stringify(config[key])}`);
   }
-  if (!(Number.isFinite(config.inputScale) && config.inputScale > 0)) throw bad(`${path}: inputScale must be a positive number, found ${JSON.stringify(config.inputScale)}`);
+  for (const key of ['inputScale', 'outputScale'] as const) {
+    if (!(Number.isFinite(config[key]) && config[key] > 0)) throw bad(`${path}: ${key} must be a positive number, found ${JSON.stringify(config[key])}`);
+  }
+  if (config.k !== null && (!Number.isSafeInteger(config.k) || config.k < 1 || config.k > config.nFeatures)) throw bad(`${path}: k must be null or a whole number from 1 to ${config.nFeatures}, found ${JSON.stringify(config.k)}`);
   const file = await readTensorFile(join(dir, WEIGHTS)).catch((error: unknown) => {
     throw error instanceof BadTensorFile ? bad(error.message, error) : error;
   });
   if (file === null) throw bad(`${join(dir, WEIGHTS)} does not exist`);
-  const { dIn: D, nFeatures: F } = config;
+  const { dIn: D, dOut, nFeatures: F } = config;
   const take = (name: string, shape: readonly number[]): Float32Array => {
     const tensor = file.tensors.get(name);
     if (tensor === undefined) throw bad(`${dir}: ${WEIGHTS} has no tensor ${name}; it has ${[...file.tensors.keys()].join(', ')}`);
@@ -71,8 +76,10 @@ async function readDictionary(dir: string): Promise<{ weights: DictionaryWeights
     config,
     encoder: take('encoder', [F, D]),
     encoderBias: take('encoder_bias', [F]),
-    decoder: take('decoder', [F, D]),
-    decoderBias: take('decoder_bias', [D]),
+    threshold: file.tensors.has('threshold') ? take('threshold', [F]) : null,
+    decoder: take('decoder', [F, dOut]),
+    decoderBias: take('decoder_bias', [dOut]),
+    skip: file.tensors.has('skip') ? take('skip', [dOut, D]) : null,
   };
   if (file.hash !== config.weightsHash) throw bad(`${dir}: ${WEIGHTS} has sha-256 ${file.hash}, ${CONFIG} says ${config.weightsHash}; the two files do not belong together`);
   return { weights, quality };
@@ -92,7 +99,17 @@ async function readTensors(path: string): Promise<{ tensors: Map<string, Tensor>
 }
 
 function meaning(config: DictionaryConfig): Record<string, string> {
-  return { architecture: config.architecture, input_scale: String(config.inputScale), model: config.model, hook_point: config.hookPoint };
+  const { architecture, inputScale, outputScale, model, hookPoint, outputHookPoint, k } = config;
+  return {
+    architecture, input_scale: String(inputScale), model, hook_point: hookPoint,
+    ...(k === null ? {} : { k: String(k) }),
+    ...(outputHookPoint === null ? {} : { output_hook_point: outputHookPoint, output_scale: String(outputScale) }),
+  };
+}
+
+/** Folders written before transcoders and k existed lack these keys; what they mean is what they then were. */
+function withDefaults(config: DictionaryConfig): DictionaryConfig {
+  return { ...config, outputHookPoint: config.outputHookPoint ?? null, dOut: config.dOut ?? config.dIn, k: config.k ?? null, outputScale: config.outputScale ?? config.inputScale };
 }
 
 function checkFinite(name: string, data: Float32Array, dir: string): void {

@@ -15,7 +15,7 @@ export interface EncoderSession {
 /** Dense activations held at once, in numbers: 64 MB. */
 const DENSE_LIMIT = 16 << 20;
 
-/** c = relu((x / inputScale)·encoderᵀ + bias) as a session; its weights are read from shared memory. */
+/** relu((x / inputScale)·encoderᵀ + bias) as a session; its weights are read from shared memory. Thresholds and k come after. */
 export async function openEncoder(encoder: SharedEncoder, device: Device, threads: number): Promise<EncoderSession> {
   const { dIn, nFeatures, inputScale } = encoder;
   const g = new GraphBuilder('encode');
@@ -43,7 +43,7 @@ export async function encode(
   const { dIn, nFeatures } = encoder;
   const real: number[] = [];
   for (const [b, length] of lengths.entries()) for (let t = 0; t < length; t++) real.push(b * cols + t);
-  const collector = new CodeCollector(lengths.length * cols, nFeatures);
+  const collector = new CodeCollector(lengths.length * cols, encoder);
   const step = Math.max(1, Math.floor(DENSE_LIMIT / nFeatures));
   for (let first = 0; first < real.length; first += step) {
     const rows = real.slice(first, first + step);

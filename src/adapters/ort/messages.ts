@@ -20,6 +20,10 @@ export interface SharedEncoder {
   readonly dIn: number;
   readonly nFeatures: number;
   readonly inputScale: number;
+  /** Most active features kept on a vector; null = all. */
+  readonly k: number | null;
+  /** θ [F]; null = all 0. */
+  readonly threshold: Float32Array | null;
   /** [F, D] then [F]. */
   readonly data: SharedArrayBuffer;
 }

@@ -1,13 +1,15 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { evaluationGraph } from '../../dictionary/evaluationGraph.ts';
+import { readGraph, readInputs } from '../../dictionary/readGraph.ts';
+import type { ReadShape } from '../../dictionary/readGraph.ts';
 import { trainableArchitecture } from '../../dictionary/registry.ts';
 import { invariant } from '../../domain/errors.ts';
-import type { EvaluationSums, StepStats, TrainerSpec, TrainerState } from '../../ports/TrainingEngine.ts';
+import type { TrainerSpec } from '../../domain/training.ts';
+import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
 
 type Tensors = Record<string, Tensor>;
 
-/** Vectors read per run of the evaluation graph. */
-const EVALUATION_ROWS = 1024;
+/** Activations held at once by the evaluation graph, in numbers: 64 MB. */
+const EVALUATION_CODES = 16 << 20;
 
 /**
  * One dictionary in training on onnxruntime's CPU provider. Blocks its thread while it works: lives in trainerWorker.ts.
@@ -42,7 +44,7 @@ export class OrtTrainer {
   }
 
   /** @param threads threads of one matrix product. */
-  static async open(spec: TrainerSpec, threads: number, resume: TrainerState | null): Promise<OrtTrainer> {
+  static async open(spec: TrainerSpec, threads: number, start: TrainerStart): Promise<OrtTrainer> {
     const architecture = trainableArchitecture(spec.architecture);
     const { bytes, stateNames } = architecture.stepGraph(spec);
     const options: InferenceSession.SessionOptions = {
@@ -55,23 +57,26 @@ export class OrtTrainer {
       extra: { session: { set_denormal_as_zero: '1', intra_op: { allow_spinning: '0' } } },
     };
     const session = await InferenceSession.create(bytes, options);
-    return new OrtTrainer(spec, session, options, stateNames, resume ?? architecture.initialState(spec, spec.seed));
+    return new OrtTrainer(spec, session, options, stateNames, start.kind === 'resume' ? start.state : architecture.initialState(spec, start.centre));
   }
 
   /** See Trainer.steps. */
-  async steps(vectors: Float32Array): Promise<StepStats[]> {
-    const { batchSize: B, dIn: D } = this.#spec;
+  async steps(vectors: Float32Array, targets?: Float32Array): Promise<StepStats[]> {
+    const { batchSize: B, dIn: D, dOut } = this.#spec;
     const size = B * D;
     invariant(vectors.length % size === 0, `${vectors.length} numbers are no whole batches of ${B} vectors of ${D}`);
+    this.#checkTargets(vectors, targets);
     const architecture = trainableArchitecture(this.#spec.architecture);
     const stats: StepStats[] = [];
     for (let start = 0; start < vectors.length; start += size) {
+      const batch = start / size;
       const feeds: Tensors = { ...this.#current, x: new Tensor('float32', vectors.subarray(start, start + size), [B, D]) };
+      if (targets !== undefined) feeds['y'] = new Tensor('float32', targets.subarray(batch * B * dOut, (batch + 1) * B * dOut), [B, dOut]);
       for (const [name, value] of Object.entries(architecture.scalars(this.#spec, this.#step + 1))) {
         feeds[name] = new Tensor('float32', Float32Array.of(value), [1]);
       }
-      const out = await this.#session.run(feeds, { ...this.#next, loss: null, mse: null, l0: null });
-      stats.push({ loss: scalar(out['loss']), mse: scalar(out['mse']), l0: scalar(out['l0']) });
+      const out = await this.#session.run(feeds, { ...this.#next, loss: null, mse: null, l0: null, dead: null });
+      stats.push({ loss: scalar(out['loss']), mse: scalar(out['mse']), l0: scalar(out['l0']), dead: scalar(out['dead']) });
       this.#swap();
     }
     return stats;
@@ -101,27 +106,34 @@ export class OrtTrainer {
     return state;
   }
 
+  #checkTargets(vectors: Float32Array, targets: Float32Array | undefined): void {
+    const { transcoder, dIn: D, dOut } = this.#spec;
+    invariant(transcoder === (targets !== undefined), 'targets are given to transcoders, and only to them');
+    invariant(targets === undefined || targets.length / dOut === vectors.length / D, 'as many targets as vectors');
+  }
+
   /** See Trainer.evaluate. */
-  async evaluate(vectors: Float32Array): Promise<EvaluationSums> {
-    const { dIn: D, nFeatures: F } = this.#spec;
-    this.#evaluation ??= await InferenceSession.create(evaluationGraph(D, F), this.#options);
-    const weights = trainableArchitecture(this.#spec.architecture).parameters(this.state());
-    const fixed: Tensors = {
-      encoder: new Tensor('float32', weights.encoder, [F, D]),
-      encoderBias: new Tensor('float32', weights.encoderBias, [F]),
-      decoder: new Tensor('float32', weights.decoder, [F, D]),
-      decoderBias: new Tensor('float32', weights.decoderBias, [D]),
-    };
+  async evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums> {
+    const { dIn: D, dOut, nFeatures: F, transcoder, architecture } = this.#spec;
+    this.#checkTargets(vectors, targets);
+    const { k, ...weights } = trainableArchitecture(architecture).parameters(this.state(), this.#spec);
+    const shape: ReadShape = { dIn: D, dOut, nFeatures: F, k, threshold: weights.threshold !== null, skip: weights.skip !== null, transcoder };
+    this.#evaluation ??= await InferenceSession.create(readGraph(shape), this.#options);
+    const fixed = Object.fromEntries(readInputs(weights, shape).map(([name, data, dims]) => [name, new Tensor('float32', data, dims)]));
     const firings = new Float64Array(F);
     let squaredError = 0;
-    for (let start = 0; start < vectors.length; start += EVALUATION_ROWS * D) {
-      const x = vectors.subarray(start, start + EVALUATION_ROWS * D);
-      const out = await this.#evaluation.run({ ...fixed, x: new Tensor('float32', x, [x.length / D, D]) });
+    const rows = Math.max(1, Math.min(1024, Math.floor(EVALUATION_CODES / F)));
+    const total = vectors.length / D;
+    for (let start = 0; start < total; start += rows) {
+      const n = Math.min(rows, total - start);
+      const feeds: Tensors = { ...fixed, x: new Tensor('float32', vectors.subarray(start * D, (start + n) * D), [n, D]) };
+      if (targets !== undefined) feeds['y'] = new Tensor('float32', targets.subarray(start * dOut, (start + n) * dOut), [n, dOut]);
+      const out = await this.#evaluation.run(feeds, ['squaredError', 'firings']);
       for (const error of out['squaredError']!.data as Float32Array) squaredError += error;
       const fired = out['firings']!.data as Float32Array;
       for (let j = 0; j < F; j++) firings[j]! += fired[j]!;
     }
-    return { vectors: vectors.length / D, squaredError, firings };
+    return { vectors: total, squaredError, firings };
   }
 
   async close(): Promise<void> {

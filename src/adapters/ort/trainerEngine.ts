@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
+import { checkSpec } from '../../dictionary/hyperparameters.ts';
 import { trainableArchitecture } from '../../dictionary/registry.ts';
 import { invariant, InvariantError, OutsideError } from '../../domain/errors.ts';
-import type { Trainer, TrainerSpec, TrainerState, TrainingEngine } from '../../ports/TrainingEngine.ts';
+import type { TrainerSpec } from '../../domain/training.ts';
+import type { Trainer, TrainerStart, TrainingEngine } from '../../ports/TrainingEngine.ts';
 import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
 
 export interface TrainingEngineOptions {
@@ -21,18 +23,18 @@ export function openTrainingEngine({ workers: workerCount, threadsPerWorker }: T
   let nextTrainer = 0;
   let closed = false;
   return {
-    name: 'onnxruntime',
+    name: 'onnxruntime cpu',
     concurrency: workerCount,
-    async create(spec: TrainerSpec, resume?: TrainerState): Promise<Trainer> {
+    async create(spec: TrainerSpec, start: TrainerStart): Promise<Trainer> {
       invariant(!closed, 'create on a closed training engine');
-      trainableArchitecture(spec.architecture); // refuse here, where the caller can see why
+      checkSpec(trainableArchitecture(spec.architecture), spec); // refuse here, where the caller can see why
       const trainer = nextTrainer++;
       const thread = (workers[trainer % workerCount] ??= new TrainerThread(threadsPerWorker));
-      await thread.call({ kind: 'create', trainer, spec, resume: resume ?? null });
+      await thread.call({ kind: 'create', trainer, spec, start });
       return {
         spec,
-        steps: (vectors) => thread.call({ kind: 'steps', trainer, vectors }, [owned(vectors)]),
-        evaluate: (vectors) => thread.call({ kind: 'evaluate', trainer, vectors }, [owned(vectors)]),
+        steps: (vectors, targets) => thread.call({ kind: 'steps', trainer, vectors, targets }, owned(vectors, targets)),
+        evaluate: (vectors, targets) => thread.call({ kind: 'evaluate', trainer, vectors, targets }, owned(vectors, targets)),
         state: () => thread.call({ kind: 'state', trainer }),
         close: async () => void (await thread.call({ kind: 'close', trainer })),
       };
@@ -44,10 +46,12 @@ export function openTrainingEngine({ workers: workerCount, threadsPerWorker }: T
   };
 }
 
-/** Only a whole buffer can be handed over. */
-function owned(vectors: Float32Array): ArrayBuffer {
-  invariant(vectors.buffer instanceof ArrayBuffer && vectors.byteLength === vectors.buffer.byteLength, 'vectors fill their buffer');
-  return vectors.buffer;
+/** Only whole buffers can be handed over. */
+function owned(...lists: (Float32Array | undefined)[]): ArrayBuffer[] {
+  return lists.filter((list) => list !== undefined).map((list) => {
+    invariant(list.buffer instanceof ArrayBuffer && list.byteLength === list.buffer.byteLength, 'vectors fill their buffer');
+    return list.buffer;
+  });
 }
 
 interface Waiting {

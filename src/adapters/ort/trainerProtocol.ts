@@ -1,10 +1,11 @@
-import type { EvaluationSums, StepStats, TrainerSpec, TrainerState } from '../../ports/TrainingEngine.ts';
+import type { TrainerSpec } from '../../domain/training.ts';
+import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
 
 /** What the engine asks of a trainer's worker thread. `trainer` is the engine's number for the trainer. */
 export type TrainerCall =
-  | { readonly kind: 'create'; readonly trainer: number; readonly spec: TrainerSpec; readonly resume: TrainerState | null }
-  | { readonly kind: 'steps'; readonly trainer: number; readonly vectors: Float32Array }
-  | { readonly kind: 'evaluate'; readonly trainer: number; readonly vectors: Float32Array }
+  | { readonly kind: 'create'; readonly trainer: number; readonly spec: TrainerSpec; readonly start: TrainerStart }
+  | { readonly kind: 'steps'; readonly trainer: number; readonly vectors: Float32Array; readonly targets: Float32Array | undefined }
+  | { readonly kind: 'evaluate'; readonly trainer: number; readonly vectors: Float32Array; readonly targets: Float32Array | undefined }
   | { readonly kind: 'state'; readonly trainer: number }
   | { readonly kind: 'close'; readonly trainer: number };
 

@@ -12,16 +12,16 @@ const port = parentPort;
 
 async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['kind']]> {
   if (call.kind === 'create') {
-    trainers.set(call.trainer, await OrtTrainer.open(call.spec, threads, call.resume));
+    trainers.set(call.trainer, await OrtTrainer.open(call.spec, threads, call.start));
     return null;
   }
   const trainer = trainers.get(call.trainer);
   invariant(trainer !== undefined, `no trainer ${call.trainer}`);
   switch (call.kind) {
     case 'steps':
-      return await trainer.steps(call.vectors).finally(() => free(call.vectors));
+      return await trainer.steps(call.vectors, call.targets).finally(() => free(call.vectors, call.targets));
     case 'evaluate':
-      return await trainer.evaluate(call.vectors).finally(() => free(call.vectors));
+      return await trainer.evaluate(call.vectors, call.targets).finally(() => free(call.vectors, call.targets));
     case 'state':
       return trainer.state();
     case 'close':
@@ -32,8 +32,8 @@ async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['ki
 }
 
 /** Gives the memory back now: tens of megabytes a block, of which the collector would let several pile up. */
-function free(vectors: Float32Array): void {
-  (vectors.buffer as ArrayBuffer).transfer(0);
+function free(...lists: (Float32Array | undefined)[]): void {
+  for (const list of lists) (list?.buffer as ArrayBuffer | undefined)?.transfer(0);
 }
 
 async function reply({ id, call }: TrainerRequest): Promise<void> {
