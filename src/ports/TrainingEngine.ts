@@ -35,12 +35,13 @@ export type TrainerStart =
 export interface Trainer {
   readonly spec: TrainerSpec;
   /**
-   * Takes the steps of `vectors` [n·batchSize, dIn] in order; transcoders are given `targets` [n·batchSize, dOut]. The buffers
-   * are handed over (transferred to a worker) and must not be used afterwards.
+   * Takes the steps of `vectors` [n·batchSize, dIn] in order; transcoders are given `targets` [n·batchSize, dOut]. A buffer of
+   * shared memory is only read, and must not change until the answer is there: so several trainers can train on one. Any
+   * other buffer is handed over (transferred to a worker) and must not be used afterwards.
    */
   steps(vectors: Float32Array, targets?: Float32Array): Promise<StepStats[]>;
   state(): Promise<TrainerState>;
-  /** Reads `vectors` [n, dIn] with the dictionary as it is now, changing nothing. The buffers are handed over. */
+  /** Reads `vectors` [n, dIn] with the dictionary as it is now, changing nothing. Buffers as in `steps`. */
   evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums>;
   close(): Promise<void>;
 }

@@ -46,11 +46,12 @@ export function openTrainingEngine({ workers: workerCount, threadsPerWorker }: T
   };
 }
 
-/** Only whole buffers can be handed over. */
+/** Buffers to hand over, which only works for whole ones; shared memory is seen by the worker as it is. */
 function owned(...lists: (Float32Array | undefined)[]): ArrayBuffer[] {
-  return lists.filter((list) => list !== undefined).map((list) => {
-    invariant(list.buffer instanceof ArrayBuffer && list.byteLength === list.buffer.byteLength, 'vectors fill their buffer');
-    return list.buffer;
+  return lists.flatMap((list) => {
+    if (list === undefined || list.buffer instanceof SharedArrayBuffer) return [];
+    invariant(list.byteLength === list.buffer.byteLength, 'vectors fill their buffer');
+    return [list.buffer];
   });
 }
 

@@ -33,7 +33,7 @@ async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['ki
 
 /** Gives the memory back now: tens of megabytes a block, of which the collector would let several pile up. */
 function free(...lists: (Float32Array | undefined)[]): void {
-  for (const list of lists) (list?.buffer as ArrayBuffer | undefined)?.transfer(0);
+  for (const list of lists) if (list?.buffer instanceof ArrayBuffer) list.buffer.transfer(0);
 }
 
 async function reply({ id, call }: TrainerRequest): Promise<void> {
