@@ -18,9 +18,10 @@ function tied(seed: number, inputScale: number): DictionaryWeights {
   }
   return {
     config: {
-      formatVersion: 1, name: '0-test', model: 'm', hookPoint: 'resid_post.0', architecture: 'tied', dIn: D, nFeatures: F, l1: null, inputScale, weightsHash: '', run: '',
+      formatVersion: 1, name: '0-test', model: 'm', hookPoint: 'resid_post.0', outputHookPoint: null, architecture: 'tied', dIn: D, dOut: D, nFeatures: F,
+      k: null, l1: null, inputScale, outputScale: inputScale, weightsHash: '', run: '',
     },
-    encoder: rows, encoderBias: Float32Array.from({ length: F }, () => -0.3 * rng.next()), decoder: rows, decoderBias: new Float32Array(D),
+    encoder: rows, encoderBias: Float32Array.from({ length: F }, () => -0.3 * rng.next()), threshold: null, decoder: rows, decoderBias: new Float32Array(D), skip: null,
   };
 }
 

@@ -13,12 +13,15 @@ export function tiedDictionary(name: string, hookPoint: HookPoint, dIn: number, 
   }
   return {
     config: {
-      formatVersion: 1, name, model: 'tiny', hookPoint, architecture: 'tied', dIn, nFeatures, l1: null, inputScale: options.inputScale ?? 1, weightsHash: `test-${name}-${options.seed}`, run: 'test',
+      formatVersion: 1, name, model: 'tiny', hookPoint, outputHookPoint: null, architecture: 'tied', dIn, dOut: dIn, nFeatures, k: null, l1: null,
+      inputScale: options.inputScale ?? 1, outputScale: options.inputScale ?? 1, weightsHash: `test-${name}-${options.seed}`, run: 'test',
     },
     encoder: rows,
     encoderBias: new Float32Array(nFeatures).fill(options.bias),
+    threshold: null,
     decoder: rows,
     decoderBias: new Float32Array(dIn),
+    skip: null,
   };
 }
 

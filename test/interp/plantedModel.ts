@@ -89,12 +89,15 @@ export function plantedDictionary(rules: readonly Rule[]): DictionaryWeights {
   for (let i = 0; i < F; i++) identity[i * F + i] = 1;
   return {
     config: {
-      formatVersion: 1, name: 'planted', model: 'planted', hookPoint: 'resid_post.0', architecture: 'neuron', dIn: F, nFeatures: F, l1: null, inputScale: 1, weightsHash: 'planted', run: 'planted',
+      formatVersion: 1, name: 'planted', model: 'planted', hookPoint: 'resid_post.0', outputHookPoint: null, architecture: 'neuron', dIn: F, dOut: F,
+      nFeatures: F, k: null, l1: null, inputScale: 1, outputScale: 1, weightsHash: 'planted', run: 'planted',
     },
     encoder: identity,
     encoderBias: new Float32Array(F),
+    threshold: null,
     decoder: identity,
     decoderBias: new Float32Array(F),
+    skip: null,
   };
 }
 

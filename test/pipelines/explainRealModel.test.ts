@@ -56,8 +56,9 @@ async function embeddingDictionary(model: SubjectModel, tokens: readonly number[
     encoderBias[j] = -(norm + next) / 2;
   });
   return {
-    config: { formatVersion: 1, name: 'embeddings', model: model.info.name, hookPoint: 'embed', architecture: 'tied', dIn: D, nFeatures: F, l1: null, inputScale: 1, weightsHash: 'embeddings', run: 'test' },
-    encoder, encoderBias, decoder: encoder, decoderBias: new Float32Array(D),
+    config: { formatVersion: 1, name: 'embeddings', model: model.info.name, hookPoint: 'embed', outputHookPoint: null, architecture: 'tied', dIn: D, dOut: D, nFeatures: F,
+      k: null, l1: null, inputScale: 1, outputScale: 1, weightsHash: 'embeddings', run: 'test' },
+    encoder, encoderBias, threshold: null, decoder: encoder, decoderBias: new Float32Array(D), skip: null,
   };
 }
 

@@ -21,7 +21,7 @@ async function withArtefacts(work: (catalog: TestCatalog, input: LoadInput, dir:
     const artefacts = fileArtefacts();
     const rows = Float32Array.from({ length: F * D }, (_, i) => (i % 7) / 8);
     const quality = { fvu: 0.25, l0: 3, aliveShare: 1, vectors: 100 };
-    await artefacts.writeDictionary(join(dir, 'dictionary'), { config: makeConfig('1-a', F), encoder: rows, decoder: rows, encoderBias: new Float32Array(F), decoderBias: new Float32Array(D) }, quality);
+    await artefacts.writeDictionary(join(dir, 'dictionary'), { config: makeConfig('1-a', F), encoder: rows, decoder: rows, encoderBias: new Float32Array(F), threshold: null, decoderBias: new Float32Array(D), skip: null }, quality);
     await artefacts.writeRecords(join(dir, 'features.ndjson'), Array.from({ length: F }, (_, index) => makeFeature(index)));
     await artefacts.writeRecords(join(dir, 'explanations.ndjson'), [makeExplanation(1, 'commas', 0.5), { kind: 'skipped', index: 2, reason: 'too rare' }]);
     const input: LoadInput = {

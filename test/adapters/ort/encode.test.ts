@@ -21,13 +21,15 @@ function dictionary(hookPoint: HookPoint, nFeatures: number, inputScale: number,
   const encoder = draw(nFeatures * dModel);
   return {
     config: {
-      formatVersion: 1, name: `d${seed}`, model: 'm', hookPoint, architecture: 'untied', dIn: dModel, nFeatures, l1: null,
-      inputScale, weightsHash: `hash-${seed}`, run: 'r',
+      formatVersion: 1, name: `d${seed}`, model: 'm', hookPoint, outputHookPoint: null, architecture: 'untied', dIn: dModel, dOut: dModel, nFeatures,
+      k: null, l1: null, inputScale, outputScale: inputScale, weightsHash: `hash-${seed}`, run: 'r',
     },
     encoder,
     encoderBias: draw(nFeatures, -0.5),
+    threshold: null,
     decoder: encoder,
     decoderBias: new Float32Array(dModel),
+    skip: null,
   };
 }
 
