@@ -40,11 +40,13 @@ test('encode divides by the input scale and decode undoes it', () => {
     decoder[(D + d) * D + d] = -1;
   }
   const weights: DictionaryWeights = {
-    config: { formatVersion: 1, name: '0-x', model: 'm', hookPoint: 'embed', architecture: 'tied', dIn: D, nFeatures: 2 * D, l1: null, inputScale: 2.5, weightsHash: '', run: 'r' },
+    config: { formatVersion: 1, name: '0-x', model: 'm', hookPoint: 'embed', outputHookPoint: null, architecture: 'tied', dIn: D, dOut: D, nFeatures: 2 * D, k: null, l1: null, inputScale: 2.5, outputScale: 2.5, weightsHash: '', run: 'r' },
     encoder: decoder,
     encoderBias: new Float32Array(2 * D),
+    threshold: null,
     decoder,
     decoderBias: new Float32Array(D),
+    skip: null,
   };
   const x = Float32Array.of(5, -10, 0, 2.5, 1, 2, 3, 4);
   const codes = encode(weights, x);

@@ -6,6 +6,7 @@ import { trainedWeights } from '../../src/dictionary/weights.ts';
 import { tied } from '../../src/dictionary/tied.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { naiveTied } from './naiveTied.ts';
+import { specOf } from './specOf.ts';
 
 interface Fixture {
   readonly tolerance: { readonly gradient: number; readonly afterSteps: number };
@@ -50,11 +51,11 @@ for (const example of fixture.cases) {
   });
 
   test(`PyTorch, ${example.name}: ${example.steps.length} steps of the graph are torch.optim.Adam's`, async () => {
-    const start = new Map(tied.initialState({ dIn: D, nFeatures: F, batchSize: B, l1: example.l1, learningRate: fixture.learningRate }, 1));
+    const spec = specOf('tied', { B, D, F }, { sparsity: example.l1, learningRate: fixture.learningRate });
+    const start = new Map(tied.initialState(spec, new Float32Array(D)));
     start.set('rows', { shape: [F, D], data: Float32Array.from(example.rows) });
     start.set('bias', { shape: [F], data: Float32Array.from(example.bias) });
-    const spec = { architecture: 'tied', dIn: D, nFeatures: F, batchSize: B, l1: example.l1, learningRate: fixture.learningRate, seed: 1 } as const;
-    const trainer = await OrtTrainer.open(spec, 1, start);
+    const trainer = await OrtTrainer.open(spec, 1, { kind: 'resume', state: start });
     const stats = await trainer.steps(Float32Array.from(example.x));
     for (const [i, expected] of example.steps.entries()) {
       assert.ok(Math.abs(stats[i]!.loss - expected.loss) < fixture.tolerance.afterSteps, `loss of step ${i}: ${stats[i]!.loss}, expected ${expected.loss}`);
@@ -93,12 +94,12 @@ test('the naive gradient is the finite difference of the naive loss', () => {
 test('the graph’s gradient is the naive one at sizes that fill vector registers unevenly', async () => {
   // Adam's first moment after one step from zero is (1 − β1) times the gradient.
   const [B, D, F, l1] = [33, 19, 45, 0.01];
-  const spec = { architecture: 'tied', dIn: D, nFeatures: F, batchSize: B, l1, learningRate: 1e-3, seed: 3 } as const;
+  const spec = specOf('tied', { B, D, F, seed: 3 }, { sparsity: l1 });
   const rng = new Rng(4);
   const x = Float32Array.from({ length: B * D }, () => rng.normal());
-  const start = tied.initialState(spec, 3);
+  const start = tied.initialState(spec, new Float32Array(D));
   const naive = naiveTied({ B, D, F, l1 }, start.get('rows')!.data, start.get('bias')!.data, x);
-  const trainer = await OrtTrainer.open(spec, 1, start);
+  const trainer = await OrtTrainer.open(spec, 1, { kind: 'resume', state: start });
   const [stats] = await trainer.steps(x);
   assert.ok(Math.abs(stats!.loss / naive.loss - 1) < 1e-5);
   assert.ok(Math.abs(stats!.l0 - naive.l0) < 1e-4);
@@ -108,17 +109,18 @@ test('the graph’s gradient is the naive one at sizes that fill vector register
 });
 
 test('initial rows are Xavier-uniform and differ by seed; weights have unit rows', () => {
-  const settings = { dIn: 64, nFeatures: 256, batchSize: 8, l1: 0, learningRate: 1e-3 };
-  const state = tied.initialState(settings, 1);
+  const initial = (seed: number) => tied.initialState(specOf('tied', { B: 8, D: 64, F: 256, seed }), new Float32Array(64));
+  const state = initial(1);
   const rows = state.get('rows')!.data;
   const bound = Math.sqrt(6 / 320);
   assert.ok(rows.every((value) => Math.abs(value) <= bound));
   const variance = rows.reduce((sum, value) => sum + value * value, 0) / rows.length;
   assert.ok(Math.abs(variance / (bound ** 2 / 3) - 1) < 0.05);
-  assert.notDeepEqual(tied.initialState(settings, 2).get('rows')!.data, rows);
-  assert.deepEqual(tied.initialState(settings, 1).get('rows')!.data, rows);
+  assert.notDeepEqual(initial(2).get('rows')!.data, rows);
+  assert.deepEqual(initial(1).get('rows')!.data, rows);
 
-  const weights = trainedWeights({ name: '0-tied', model: 'm', hookPoint: 'embed', architecture: 'tied', dIn: 64, nFeatures: 256, l1: 0, inputScale: 1, run: 'r' }, state);
+  const belonging = { name: '0-tied', model: 'm', hookPoint: 'embed', outputHookPoint: null, inputScale: 1, outputScale: 1, run: 'r' } as const;
+  const weights = trainedWeights(belonging, specOf('tied', { B: 8, D: 64, F: 256 }), state);
   for (let j = 0; j < 256; j++) assert.ok(Math.abs(Math.hypot(...weights.decoder.subarray(j * 64, (j + 1) * 64)) - 1) < 1e-6);
   assert.deepEqual(weights.encoder, weights.decoder);
 });
