@@ -26,6 +26,11 @@ export interface ForeignDictionary {
   /** x is divided by this before encoding; the meaning of DictionaryConfig. */
   readonly inputScale: number;
   readonly outputScale: number;
+  /**
+   * Whether it was trained on x − mean(x), which is what TransformerLens' `center_writing_weights` makes of a LayerNorm
+   * model's stream; null: the file does not say. Left out: trained on the values of the Hugging Face implementation.
+   */
+  readonly centred?: boolean | null;
   /** What was inferred, folded or dropped, one sentence each. */
   readonly notes: readonly string[];
   /** Tells the dictionaries of one folder apart: a file's stem or an index in a list. */
@@ -35,6 +40,8 @@ export interface ForeignDictionary {
 export interface ForeignReadOptions {
   /** Most bytes one archive may unpack to; the default of the reader when left out. */
   readonly maxBytes?: number;
+  /** Factor that activations were multiplied by in training, for formats that may leave it out of the weights (SAELens). */
+  readonly normFactor?: number;
 }
 
 /** One foreign format; each file of this folder that reads one exports one of these. */
