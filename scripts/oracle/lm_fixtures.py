@@ -8,7 +8,8 @@ under the folder's name; the tests skip those where the folder is absent.
 
 Tensors of expected.safetensors, for one batch without padding (`plain.*`) and one padded on the right (`padded.*`):
 `ids` [B, T] and `lengths` [B] int32; `stream` [L+1, B, T, D], the residual stream after 0..L layers, before the final
-norm; `attn_out` and `mlp_out` [L, B, T, D]; `logits` [B, T, V]. Numbers at padded positions are not compared.
+norm; `attn_out`, `mlp_in` (what the MLP module receives) and `mlp_out` [L, B, T, D]; `logits` [B, T, V]. Numbers at padded
+positions are not compared.
 
 tokenization.json holds what the tokenizers library makes of a table of awkward texts, for every tokenizer given by
 --tokenizers (a folder with tokenizer.json, or with GPT-2's vocab.json and merges.txt) and models/demo.
@@ -105,7 +106,7 @@ def tokenization(folders, path):
 
 
 def branches(model):
-    """Modules whose outputs are attn_out and mlp_out, per layer."""
+    """Modules whose outputs are attn_out and mlp_out, per layer; the second one's input is mlp_in."""
     kind = model.config.model_type
     if kind == "gpt_neox":
         return [(layer.attention, layer.mlp) for layer in model.gpt_neox.layers]
@@ -126,6 +127,7 @@ def run(model, ids, lengths):
     hooks = [final_norm(model).register_forward_pre_hook(lambda m, a: seen.__setitem__("last", a[0]))]
     for index, (attention, mlp) in enumerate(branches(model)):
         hooks.append(attention.register_forward_hook(lambda m, a, o, i=index: seen.__setitem__(("attn", i), first(o))))
+        hooks.append(mlp.register_forward_pre_hook(lambda m, a, i=index: seen.__setitem__(("mlp_in", i), a[0])))
         hooks.append(mlp.register_forward_hook(lambda m, a, o, i=index: seen.__setitem__(("mlp", i), first(o))))
     mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
     with torch.no_grad():
@@ -137,6 +139,7 @@ def run(model, ids, lengths):
         "ids": ids.int(), "lengths": lengths.int(),
         "stream": torch.stack([*out.hidden_states[:-1], seen["last"]]),
         "attn_out": torch.stack([seen["attn", i] for i in range(layers)]),
+        "mlp_in": torch.stack([seen["mlp_in", i] for i in range(layers)]),
         "mlp_out": torch.stack([seen["mlp", i] for i in range(layers)]),
         "logits": out.logits,
     }

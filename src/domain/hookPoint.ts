@@ -3,13 +3,14 @@ import { CallerError } from './errors.ts';
 /**
  * Where in the model activations are read or edited. `embed` is the residual stream before layer 0 (for GPT-2 it
  * includes the position embedding); `resid_pre.L` the stream entering layer L; `attn_out.L` and `mlp_out.L` what the
- * two branches of layer L add to it; `resid_post.L` the stream leaving layer L. So `resid_pre.0` = `embed` and
- * `resid_pre.(L+1)` = `resid_post.L`. Values are those of the Hugging Face implementation: no weight folding, no centring.
+ * two branches of layer L add to it; `mlp_in.L` what the MLP of layer L receives, after its norm's gain and bias;
+ * `resid_post.L` the stream leaving layer L. So `resid_pre.0` = `embed` and `resid_pre.(L+1)` = `resid_post.L`. Values are
+ * those of the Hugging Face implementation: no weight folding, no centring. All are D wide.
  */
 export type HookPoint = 'embed' | `${HookKind}.${number}`;
-export type HookKind = 'resid_pre' | 'attn_out' | 'mlp_out' | 'resid_post';
+export type HookKind = 'resid_pre' | 'attn_out' | 'mlp_in' | 'mlp_out' | 'resid_post';
 
-export const HOOK_KINDS: readonly HookKind[] = ['resid_pre', 'attn_out', 'mlp_out', 'resid_post'];
+export const HOOK_KINDS: readonly HookKind[] = ['resid_pre', 'attn_out', 'mlp_in', 'mlp_out', 'resid_post'];
 
 export interface ParsedHookPoint {
   readonly kind: 'embed' | HookKind;
@@ -17,7 +18,7 @@ export interface ParsedHookPoint {
   readonly layer: number;
 }
 
-const PATTERN = /^(resid_pre|attn_out|mlp_out|resid_post)\.(0|[1-9]\d{0,3})$/;
+const PATTERN = /^(resid_pre|attn_out|mlp_in|mlp_out|resid_post)\.(0|[1-9]\d{0,3})$/;
 
 /** Reads `resid_post.3`; throws BAD_INPUT when it is none, or beyond `layers` when that is given. */
 export function parseHookPoint(text: string, layers?: number): ParsedHookPoint {

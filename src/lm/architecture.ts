@@ -41,7 +41,7 @@ export interface LanguageModel {
   readonly finalNorm: { readonly gain: string; readonly centres: boolean };
   /** ids [B, T] int32 to the residual stream before layer 0. */
   embed(span: SpanContext, ids: Value): Value;
-  /** The stream after layer `index`; calls `span.hook` on what attention and MLP add. */
+  /** The stream after layer `index`; calls `span.hook` on what attention and MLP add, and on what the MLP receives. */
   layer(span: SpanContext, index: number, x: Value): Value;
   /** Final norm and unembedding: [..., D] to logits [..., V]. */
   head(span: SpanContext, x: Value): Value;

@@ -78,7 +78,7 @@ export const gpt2: Architecture = {
         const qkv: Projection = (part) => span.linear(attended, `${at}.attn.c_attn.weight`, `${at}.attn.c_attn.bias`, part);
         const mixed = causalAttention(span, qkv, { heads, kvHeads: heads, headDim, scale });
         const middle = ops.add(x, span.hook('attn_out', l, project(mixed, 'attn.c_proj')));
-        const hidden = activation(span.g, project(norm(middle, 'ln_2'), 'mlp.c_fc'));
+        const hidden = activation(span.g, project(span.hook('mlp_in', l, norm(middle, 'ln_2')), 'mlp.c_fc'));
         return ops.add(middle, span.hook('mlp_out', l, project(hidden, 'mlp.c_proj')));
       },
       head: (span, x) => span.linear(span.layerNorm(x, 'ln_f.weight', 'ln_f.bias', epsilon), unembedding),

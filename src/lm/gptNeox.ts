@@ -90,7 +90,8 @@ export const gptNeox: Architecture = {
         const attention = span.hook('attn_out', l, linear(mixed, 'attention.dense', attentionBias));
         // Parallel: the MLP reads the stream before attention's contribution; serial: after it.
         const middle = ops.add(x, attention);
-        const hidden = linear(norm(parallel ? x : middle, 'post_attention_layernorm'), 'mlp.dense_h_to_4h', true);
+        const normed = span.hook('mlp_in', l, norm(parallel ? x : middle, 'post_attention_layernorm'));
+        const hidden = linear(normed, 'mlp.dense_h_to_4h', true);
         const mlp = span.hook('mlp_out', l, linear(activation(span.g, hidden), 'mlp.dense_4h_to_h', true));
         return ops.add(middle, mlp);
       },

@@ -81,7 +81,7 @@ export const llama: Architecture = {
         const qkv: Projection = (part) => span.linear(attended, `${at}.qkv.weight`, attentionBias ? `${at}.qkv.bias` : undefined, part);
         const mixed = causalAttention(span, qkv, { heads, kvHeads, headDim, rotary });
         const middle = ops.add(x, span.hook('attn_out', l, linear(mixed, 'self_attn.o_proj', attentionBias)));
-        const normed = span.rmsNorm(middle, `${at}.post_attention_layernorm.weight`, epsilon);
+        const normed = span.hook('mlp_in', l, span.rmsNorm(middle, `${at}.post_attention_layernorm.weight`, epsilon));
         const [gate, up] = ops.split(linear(normed, 'mlp.gate_up', mlpBias), [inner, inner], -1);
         const hidden = ops.mul(activation(span.g, gate), up);
         return ops.add(middle, span.hook('mlp_out', l, linear(hidden, 'mlp.down_proj', mlpBias)));

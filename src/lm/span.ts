@@ -2,7 +2,7 @@ import { invariant } from '../domain/errors.ts';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import type { Value } from '../onnx/graphBuilder.ts';
 import type { LanguageModel } from './architecture.ts';
-import { depthOf } from './point.ts';
+import { layersBefore } from './point.ts';
 import type { Point } from './point.ts';
 import { SpanContext } from './spanContext.ts';
 import type { OperatorSet } from './spanContext.ts';
@@ -73,9 +73,4 @@ export function compileSpan(model: LanguageModel, layout: WeightLayout, spec: Sp
   }
   if (spec.logits !== 'none') outputs.push('logits');
   return { bytes: g.encode(), inputs: span.inputs, outputs, weightBytes: span.weightBytes };
-}
-
-/** Layers that must run, from 0, before the point exists. */
-function layersBefore(point: Point): number {
-  return Math.ceil(depthOf(point) / 3);
 }

@@ -5,7 +5,8 @@ import type { HookPoint } from '../../src/domain/hookPoint.ts';
 
 test('hook points in the order of computation; names of one stream are equal', () => {
   const order: HookPoint[][] = [
-    ['embed', 'resid_pre.0'], ['attn_out.0'], ['mlp_out.0'], ['resid_post.0', 'resid_pre.1'], ['attn_out.1'], ['mlp_out.1'], ['resid_post.1'],
+    ['embed', 'resid_pre.0'], ['attn_out.0'], ['mlp_in.0'], ['mlp_out.0'],
+    ['resid_post.0', 'resid_pre.1'], ['attn_out.1'], ['mlp_in.1'], ['mlp_out.1'], ['resid_post.1'],
   ];
   const numbers = order.map((names) => names.map(hookOrder));
   for (const same of numbers) assert.equal(new Set(same).size, 1);
@@ -14,7 +15,7 @@ test('hook points in the order of computation; names of one stream are equal', (
 
 test('a run starts at the residual stream before', () => {
   const cases: [HookPoint, HookPoint][] = [
-    ['embed', 'embed'], ['resid_pre.0', 'embed'], ['mlp_out.0', 'embed'], ['resid_post.0', 'resid_post.0'], ['resid_pre.2', 'resid_post.1'], ['attn_out.2', 'resid_post.1'],
+    ['embed', 'embed'], ['resid_pre.0', 'embed'], ['mlp_out.0', 'embed'], ['mlp_in.1', 'resid_post.0'], ['resid_post.0', 'resid_post.0'], ['resid_pre.2', 'resid_post.1'], ['attn_out.2', 'resid_post.1'],
   ];
   for (const [hook, start] of cases) assert.equal(startBefore(hook), start);
 });

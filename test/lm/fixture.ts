@@ -15,6 +15,7 @@ export interface Expected {
   readonly stream: Float32Array;
   /** [L, B, T, D] */
   readonly attnOut: Float32Array;
+  readonly mlpIn: Float32Array;
   readonly mlpOut: Float32Array;
   /** [B, T, V] */
   readonly logits: Float32Array;
@@ -60,6 +61,7 @@ function expected(tensors: Map<string, { dims: number[]; data: Float32Array | In
     vocab: get('logits').dims[2],
     stream: floats('stream'),
     attnOut: floats('attn_out'),
+    mlpIn: floats('mlp_in'),
     mlpOut: floats('mlp_out'),
     logits: floats('logits'),
   };

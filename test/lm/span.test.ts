@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { loadWeights } from '../../src/adapters/ort/loadWeights.ts';
 import { openWeightFiles } from '../../src/adapters/ort/weightFiles.ts';
-import { depthOf, pointOf } from '../../src/lm/point.ts';
+import { depthOf, layersBefore, pointOf } from '../../src/lm/point.ts';
 import type { Point } from '../../src/lm/point.ts';
 import { readLanguageModel } from '../../src/lm/registry.ts';
 import { compileSpan, spanKey } from '../../src/lm/span.ts';
@@ -51,9 +51,10 @@ test('layers past the last tap are not compiled', async () => {
 test('points of a run come in order, and names of one stream are one point', () => {
   assert.equal(pointOf('embed', 3), pointOf('resid_pre.0', 3));
   assert.equal(pointOf('resid_post.1', 3), pointOf('resid_pre.2', 3));
-  const order = (['embed', 'attn_out.0', 'mlp_out.0', 'resid_post.0', 'attn_out.1', 'resid_post.1'] as const).map((hook) => depthOf(pointOf(hook, 3)));
+  const order = (['embed', 'attn_out.0', 'mlp_in.0', 'mlp_out.0', 'resid_post.0', 'attn_out.1', 'mlp_in.1', 'resid_post.1'] as const).map((hook) => depthOf(pointOf(hook, 3)));
   assert.deepEqual(order, [...order].sort((a, b) => a - b));
   assert.equal(new Set(order).size, order.length);
+  assert.deepEqual((['stream.0', 'attn_out.0', 'mlp_in.0', 'mlp_out.0', 'stream.1', 'attn_out.1', 'mlp_out.1'] as const).map(layersBefore), [0, 1, 1, 1, 1, 2, 2]);
 });
 
 test('the key of a span does not depend on the order of its taps and sites', () => {

@@ -3,7 +3,7 @@ import { CallerError, invariant } from '../../domain/errors.ts';
 import type { HookPoint } from '../../domain/hookPoint.ts';
 import type { TokenBatch } from '../../domain/model.ts';
 import type { LanguageModel } from '../../lm/architecture.ts';
-import { depthOf, pointOf } from '../../lm/point.ts';
+import { depthOf, layersBefore, pointOf } from '../../lm/point.ts';
 import type { Point } from '../../lm/point.ts';
 import type { Edit, ForwardRequest } from '../../ports/SubjectModel.ts';
 import type { SharedEncoder, WorkerTask } from './messages.ts';
@@ -27,7 +27,7 @@ export function planRequest(
 
   const pointAfterStart = (hook: HookPoint, field: readonly string[]): Point => {
     const point = pointOf(hook, sizes.layers);
-    if (depthOf(point) < 3 * start) {
+    if (depthOf(point) < depthOf(`stream.${start}`)) {
       throw new CallerError('BAD_INPUT', `${hook} lies before ${request.from!.at}, where the run starts`, { field });
     }
     return point;
@@ -102,7 +102,7 @@ function checkStart(from: NonNullable<ForwardRequest['from']>, sizes: ModelSizes
     throw new CallerError('BAD_INPUT', `from.at: expected embed, resid_pre.LAYER or resid_post.LAYER, found ${from.at}`, { field });
   }
   checkNumbers(from.residual, count, 'from.residual', field);
-  return depthOf(point) / 3;
+  return layersBefore(point);
 }
 
 /** Checks length, and that every number is finite. */

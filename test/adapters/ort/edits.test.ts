@@ -67,6 +67,23 @@ for (const name of ['neox-parallel', 'neox-serial', 'gpt2-plain', 'llama-gqa']) 
       assert.equal(moved, name !== 'neox-parallel');
     });
 
+    test('an edit of what the MLP receives moves the MLP alone, by as much as the same input elsewhere', async () => {
+      const delta = noise(7);
+      const taps: HookPoint[] = ['attn_out.0', 'mlp_in.0', 'mlp_out.0', 'resid_post.0'];
+      const plain = await model.forward({ batch, taps, logits: 'none' });
+      const edited = await model.forward({ batch, edits: [{ at: 'mlp_in.0', delta }], taps, logits: 'none' });
+      close(edited.taps.get('attn_out.0')!, plain.taps.get('attn_out.0')!, 'attn_out.0');
+      close(edited.taps.get('mlp_in.0')!, add(plain.taps.get('mlp_in.0')!, delta), 'mlp_in.0');
+      const change = edited.taps.get('mlp_out.0')!.map((value, i) => value - plain.taps.get('mlp_out.0')![i]);
+      assert.ok(change.some((value) => Math.abs(value) > 1e-3));
+      close(edited.taps.get('resid_post.0')!, add(plain.taps.get('resid_post.0')!, change), 'resid_post.0');
+      // The MLP is a function of one position: where its input is not edited, its output stays.
+      const first = delta.map((value, i) => (Math.floor(i / dModel) % batch.cols === 0 ? value : 0));
+      const one = await model.forward({ batch, edits: [{ at: 'mlp_in.0', delta: first }], taps: ['mlp_out.0'], logits: 'none' });
+      const expected = plain.taps.get('mlp_out.0')!.map((value, i) => (Math.floor(i / dModel) % batch.cols === 0 ? edited.taps.get('mlp_out.0')![i] : value));
+      close(one.taps.get('mlp_out.0')!, expected, 'mlp_out.0');
+    });
+
     test('names of one point are one point: their edits add up, their taps agree', async () => {
       const [a, b] = [noise(4), noise(5)];
       const both = await model.forward({ batch, edits: [{ at: 'resid_post.0', delta: a }, { at: 'resid_pre.1', delta: b }], taps: ['resid_pre.1', 'resid_post.0'], logits: 'last' });

@@ -32,7 +32,7 @@ for (const fixture of lmFixtures()) {
       test(`${kind} batch: every hook point and the logits`, async () => {
         const taps: HookPoint[] = [];
         for (let i = 0; i <= layers; i++) taps.push(boundary(i));
-        for (let l = 0; l < layers; l++) taps.push(`resid_pre.${l}`, `attn_out.${l}`, `mlp_out.${l}`);
+        for (let l = 0; l < layers; l++) taps.push(`resid_pre.${l}`, `attn_out.${l}`, `mlp_in.${l}`, `mlp_out.${l}`);
         const result = await model.forward({ batch, taps, logits: 'all' });
         const check = (hook: HookPoint, from: Float32Array, index: number): void => {
           const error = relativeError(result.taps.get(hook)!, from, index * block, dModel, batch);
@@ -42,6 +42,7 @@ for (const fixture of lmFixtures()) {
         for (let l = 0; l < layers; l++) {
           check(`resid_pre.${l}`, expected.stream, l);
           check(`attn_out.${l}`, expected.attnOut, l);
+          check(`mlp_in.${l}`, expected.mlpIn, l);
           check(`mlp_out.${l}`, expected.mlpOut, l);
         }
         const error = absoluteError(result.logits!, expected.logits, vocab, batch);
