@@ -1,5 +1,5 @@
 import { attributeMessage } from './attribute.ts';
-import type { Attributes } from './attribute.ts';
+import type { Attributes, Subgraph } from './attribute.ts';
 import { externalTensorMessage, tensorMessage, valueInfoMessage } from './tensor.ts';
 import type { Dim, ElementType, TensorData } from './tensor.ts';
 import { Message } from './wire.ts';
@@ -41,8 +41,15 @@ const IR_VERSION = 10;
  * Values are names; order of calls is order of nodes, so a node's inputs exist before it. Nodes and constants that no output
  * depends on are left out; inputs stay. Shapes are never inferred here: onnxruntime does that when it loads the graph. Short
  * spellings for common operators are in ops.ts.
+ *
+ * Bodies of If, Loop and Scan are builders of their own from `subgraph`; their nodes may read the enclosing graph's values:
+ *
+ *     const [yes, no] = [g.subgraph('yes'), g.subgraph('no')];
+ *     yes.output(yes.node('Neg', [x]), 'negated', 'float32');
+ *     no.output(x, 'same', 'float32');
+ *     const y = g.node('If', [condition], { then_branch: yes, else_branch: no });
  */
-export class GraphBuilder {
+export class GraphBuilder implements Subgraph {
   readonly name: string;
   readonly #nodes: Node[] = [];
   /** Values made by nodes that are also graph outputs: their final names, put in place by `encode`. */
@@ -52,12 +59,22 @@ export class GraphBuilder {
   readonly #inputs: Message[] = [];
   readonly #outputs: Message[] = [];
   readonly #outputValues: Value[] = [];
-  readonly #names = new Set<string>();
+  /** Names taken, and the next number for a made-up one; shared with subgraphs, which see the names of the graphs around them. */
+  readonly #names: Set<string>;
+  readonly #counter: { next: number };
   readonly #constants = new Map<string, Value>();
-  #next = 0;
+  /** Inputs by name, to tell them from captured values. */
+  readonly #inputValues = new Set<Value>();
 
-  constructor(name: string) {
+  constructor(name: string, around?: GraphBuilder) {
     this.name = name;
+    this.#names = around === undefined ? new Set() : around.#names;
+    this.#counter = around === undefined ? { next: 0 } : around.#counter;
+  }
+
+  /** A graph inside this one, to be given as an attribute of one node. Define it after the values it reads. */
+  subgraph(name: string): GraphBuilder {
+    return new GraphBuilder(name, this);
   }
 
   #claim(name: string): Value {
@@ -68,7 +85,7 @@ export class GraphBuilder {
 
   #fresh(hint: string): string {
     let name: string;
-    do name = `${hint}_${this.#next++}`;
+    do name = `${hint}_${this.#counter.next++}`;
     while (this.#names.has(name));
     return name;
   }
@@ -76,7 +93,9 @@ export class GraphBuilder {
   /** A graph input; symbolic dimensions are strings and equal names mean equal sizes. */
   input(name: string, type: ElementType, shape: readonly Dim[]): Value {
     this.#inputs.push(valueInfoMessage(name, type, shape));
-    return this.#claim(name);
+    const value = this.#claim(name);
+    this.#inputValues.add(value);
+    return value;
   }
 
   /** A constant tensor with its data inside the model; `data` is referenced until `encode`, so do not change it before. */
@@ -171,33 +190,45 @@ export class GraphBuilder {
   #needed(): ReadonlySet<Value> {
     const needed = new Set(this.#outputValues);
     for (const node of this.#nodes.toReversed()) {
-      if (node.outputs.some((output) => needed.has(output))) for (const input of node.inputs) needed.add(input);
+      if (!node.outputs.some((output) => needed.has(output))) continue;
+      for (const input of node.inputs) needed.add(input);
+      for (const body of subgraphsOf(node)) for (const captured of body.captures()) needed.add(captured as Value);
     }
     return needed;
   }
 
-  #nodeMessage(node: Node): Message {
+  /** As a subgraph: values of the graphs around it that it needs. */
+  captures(): readonly string[] {
+    return [...this.#needed()].filter((value) => value !== NONE && !this.#made.has(value) && !this.#initializers.has(value) && !this.#inputValues.has(value));
+  }
+
+  #nodeMessage(node: Node, finalName: (value: string) => string): Message {
     const message = new Message();
-    const finalName = (value: Value): string => this.#renamed.get(value) ?? value;
     for (const input of node.inputs) message.text(1, finalName(input));
     for (const output of node.outputs) message.text(2, finalName(output));
     message.text(3, `${node.op}:${node.outputs[0]}`).text(4, node.op);
-    for (const [name, value] of Object.entries(node.attributes)) message.message(5, attributeMessage(name, value));
+    for (const [name, value] of Object.entries(node.attributes)) message.message(5, attributeMessage(name, value, finalName));
     return node.domain === undefined ? message : message.text(7, node.domain);
   }
 
-  /** Bytes of the ModelProto. Fails beyond 2 GiB, protobuf's limit: use `externalInitializer` for such weights. */
-  encode(): Uint8Array<ArrayBuffer> {
+  /** As a subgraph: its GraphProto. @param nameAround final names of the values of the graphs around it. */
+  graph(nameAround: (value: string) => string = (value) => value): Message {
     const graph = new Message();
     const needed = this.#needed();
+    const finalName = (value: string): string => this.#renamed.get(value as Value) ?? nameAround(value);
     for (const node of this.#nodes) {
-      if (node.outputs.some((output) => needed.has(output))) graph.message(1, this.#nodeMessage(node));
+      if (node.outputs.some((output) => needed.has(output))) graph.message(1, this.#nodeMessage(node, finalName));
     }
     graph.text(2, this.name);
     for (const [value, initializer] of this.#initializers) if (needed.has(value)) graph.message(5, initializer);
     for (const input of this.#inputs) graph.message(11, input);
     for (const output of this.#outputs) graph.message(12, output);
-    const model = new Message().int(1, IR_VERSION).text(2, 'feature-catalog').message(7, graph);
+    return graph;
+  }
+
+  /** Bytes of the ModelProto. Fails beyond 2 GiB, protobuf's limit: use `externalInitializer` for such weights. */
+  encode(): Uint8Array<ArrayBuffer> {
+    const model = new Message().int(1, IR_VERSION).text(2, 'feature-catalog').message(7, this.graph());
     model.message(8, new Message().text(1, '').int(2, OPSET));
     model.message(8, new Message().text(1, 'com.microsoft').int(2, 1));
     if (model.length >= 2 ** 31) {
@@ -205,4 +236,8 @@ export class GraphBuilder {
     }
     return model.join();
   }
+}
+
+function subgraphsOf(node: Node): Subgraph[] {
+  return Object.values(node.attributes).filter((value): value is Subgraph => typeof value === 'object' && 'graph' in value);
 }

@@ -70,8 +70,8 @@ export function opsOf(g: GraphBuilder) {
     where: (condition: Value, a: Value | number, b: Value | number) => g.node('Where', [condition, value(a), value(b)]),
     clip: (x: Value, low?: number, high?: number) =>
       g.node('Clip', [x, low === undefined ? NONE : g.float(low), high === undefined ? NONE : g.float(high)]),
-    cast: (x: Value, to: 'float32' | 'int64' | 'int32' | 'bool') =>
-      g.node('Cast', [x], { to: { float32: 1, int32: 6, int64: 7, bool: 9 }[to] }),
+    cast: (x: Value, to: 'float32' | 'float64' | 'int64' | 'int32' | 'bool') =>
+      g.node('Cast', [x], { to: { float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 }[to] }),
     shape: (x: Value) => g.node('Shape', [x]),
     softmax: (x: Value, axis = -1) => g.node('Softmax', [x], { axis }),
     identity: unary('Identity'),

@@ -1,7 +1,7 @@
 import { Message } from './wire.ts';
 
 /** Element types the builder knows, as onnxruntime spells them. */
-export type ElementType = 'float32' | 'int64' | 'int32' | 'bool' | 'uint8';
+export type ElementType = 'float32' | 'float64' | 'int64' | 'int32' | 'bool' | 'uint8';
 
 /** A dimension: a number, or a symbolic name such as 'B' that is only known when the graph runs. */
 export type Dim = number | string;
@@ -9,6 +9,7 @@ export type Dim = number | string;
 /** Data of each element type. float32 takes a Float32Array; bool and uint8 take bytes. */
 export interface TensorData {
   readonly float32: Float32Array;
+  readonly float64: Float64Array;
   readonly int64: BigInt64Array;
   readonly int32: Int32Array;
   readonly bool: Uint8Array;
@@ -16,7 +17,7 @@ export interface TensorData {
 }
 
 /** onnx.proto3, TensorProto.DataType. */
-const TYPE_CODE: Readonly<Record<ElementType, number>> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 };
+const TYPE_CODE: Readonly<Record<ElementType, number>> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float64: 11 };
 
 /** TensorProto with its values in raw_data (little-endian, row-major). `name` is left out for attribute tensors. */
 export function tensorMessage<E extends ElementType>(

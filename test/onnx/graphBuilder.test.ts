@@ -77,3 +77,22 @@ test('misuse is refused where it happens', () => {
   const other = new GraphBuilder('other').input('y', 'float32', [1]);
   assert.throws(() => g.node('Relu', [other]), /reads unknown "y"/);
 });
+
+test('the branches of an If read values of the graph around them, renamed outputs and unused nodes included', async () => {
+  const g = new GraphBuilder('branches');
+  const o = opsOf(g);
+  const x = g.input('x', 'float32', [2]);
+  const doubled = o.mul(x, 2); // becomes the output "doubled": the branches must read it by that name
+  const onlyInside = o.add(x, 10); // needed by a branch alone
+  const positive = o.greater(o.reduceSum(x, [0], false), 0);
+  const yes = g.subgraph('yes');
+  yes.output(opsOf(yes).add(doubled, onlyInside), 'yes.out', 'float32', [2]);
+  const no = g.subgraph('no');
+  no.output(doubled, 'no.out', 'float32', [2]);
+  const chosen = g.node('If', [positive], { then_branch: yes, else_branch: no });
+  g.output(chosen, 'chosen', 'float32', [2]);
+  g.output(doubled, 'doubled', 'float32', [2]);
+  const list = async (...values: number[]) => [...((await run(g, { x: new ort.Tensor('float32', Float32Array.from(values), [2]) }))['chosen']!.data as Float32Array)];
+  assert.deepEqual(await list(1, 2), [13, 16]);
+  assert.deepEqual(await list(-1, -2), [-2, -4]);
+});
