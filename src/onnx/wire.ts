@@ -53,6 +53,12 @@ export class Message {
     return this;
   }
 
+  /** Fields that are encoded already. */
+  encoded(fields: Uint8Array): this {
+    this.#push(fields);
+    return this;
+  }
+
   /** The encoded message as one array. */
   join(): Uint8Array<ArrayBuffer> {
     const out = new Uint8Array(this.#length);
