@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { CIRCUIT_DEFAULTS } from '../../src/pipelines/circuits.ts';
 import { EXPLAIN_DEFAULTS } from '../../src/pipelines/explain.ts';
+import { CallerError } from '../../src/domain/errors.ts';
+import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import { count } from '../options.ts';
 import { build } from '../stages/build.ts';
 import { fileText } from '../stages/textSources.ts';
@@ -14,14 +16,15 @@ export function buildCommand(program: Command): void {
     .option('--best <count>', 'circuits of so many best-scored features of the last dictionary', count(0), 4)
     .option('--promotes <token...>', 'circuits of the feature that raises this token most', [])
     .action(async (options: ModelOptions & TextOptions & TrainFlags & { features?: number; best: number; promotes: string[] }) => {
+      const train = trainOptionsOf(options);
       await usingModel(options, async ({ workspace, ...opened }) => {
         await build(workspace, opened, {
           text: fileText(options.text),
           tokens: { context: options.context, maxTokens: options.tokens ?? null },
           hookPoints: hookPointsOf(options, opened.model.info.layers),
           trainShare: options.trainShare,
-          set: options.set ?? `tied-r${options.ratio}`,
-          train: trainOptionsOf(options),
+          set: onlySet(train),
+          train,
           analyse: { maxTokens: null, seed: options.seed },
           explain: { ...EXPLAIN_DEFAULTS, features: options.features ?? 'all', seed: options.seed },
           targets: { targets: [], best: options.best, promotes: options.promotes },
@@ -31,4 +34,10 @@ export function buildCommand(program: Command): void {
         });
       });
     });
+}
+
+/** Later stages work on one set. */
+function onlySet({ recipes }: TrainOptions): string {
+  if (recipes.length !== 1) throw new CallerError('BAD_INPUT', `build makes one set of dictionaries, found ${recipes.map(({ set }) => set).join(', ')}; use train for a sweep, then analyse, explain and load with --set`);
+  return recipes[0]!.set;
 }

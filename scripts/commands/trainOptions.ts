@@ -1,9 +1,10 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import { HOOK_KINDS, parseHookPoint } from '../../src/domain/hookPoint.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import { TRAIN_DEFAULTS, type TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import { count, layerList, number, seedOption } from '../options.ts';
+import { oneOf, recipesOf, withSweepOptions, type SweepFlags } from './sweepOptions.ts';
 
 /** Options of harvest that decide what text and which hook points are read. */
 export interface TextOptions {
@@ -23,11 +24,8 @@ export function withTextOptions(command: Command): Command {
     .option('--hook <kind>', `where in a layer: ${HOOK_KINDS.join(', ')}, or embed`, 'resid_post');
 }
 
-/** Options of training; all defaults but l1 and normalise are the paper's. */
-export interface TrainFlags {
-  readonly ratio: number;
-  readonly l1: number;
-  readonly learningRate: number;
+/** Options of training; all defaults but the sparsity coefficient and normalise are the paper's. */
+export interface TrainFlags extends SweepFlags {
   readonly batchSize: number;
   readonly epochs: number;
   readonly maxVectors?: number;
@@ -38,38 +36,26 @@ export interface TrainFlags {
   readonly checkpointBlocks: number;
   readonly seed: number;
   readonly trainShare: number;
-  readonly set?: string;
 }
 
 export function withTrainOptions(command: Command): Command {
   const D = TRAIN_DEFAULTS;
-  return command
-    .option('--ratio <R>', 'features per dimension of the stream, R = F/D', number(1e-6, 4096), D.ratio)
-    .option('--l1 <alpha>', 'L1 coefficient: the squared error is averaged over D, |c| summed over F', number(0, 1e6), D.l1)
-    .option('--learning-rate <step>', "Adam's step size", number(1e-12, 10), D.learningRate)
+  return withSweepOptions(command)
     .option('--batch-size <vectors>', 'vectors per step', count(), D.batchSize)
     .option('--epochs <passes>', 'passes over the text', count(), D.epochs)
     .option('--max-vectors <count>', 'vectors per dictionary at most (default: all)', count())
-    .option('--block-vectors <count>', 'vectors mixed at a time (default: what fits 96 MiB over all dictionaries, at most 65536)', count())
+    .option('--block-vectors <count>', 'vectors mixed at a time (default: what fits 96 MiB over all hook points, at most 65536)', count())
     .option('--held-out-vectors <count>', 'vectors quality is measured on, never trained on', count(), D.heldOutVectors)
     .option('--skip-positions <count>', 'first positions of every row to leave out (the paper keeps all)', count(0), D.skipPositions)
     .option('--normalise <how>', 'none (the paper: activations as they are) or expected-norm (divided by mean norm/√D)', oneOf('none', 'expected-norm'), D.normalise)
     .option('--checkpoint-blocks <count>', 'blocks between checkpoints', count(), D.checkpointBlocks)
     .option('--train-share <0..1>', 'share of the rows to train on; the rest is for analyse', number(0.01, 1), 0.8)
-    .option('--set <name>', 'name of the set; dictionaries are called {layer}-{set} (default: {architecture}-r{ratio})')
     .addOption(seedOption());
 }
 
-function oneOf<T extends string>(...choices: readonly T[]): (text: string) => T {
-  return (text) => {
-    if (!(choices as readonly string[]).includes(text)) throw new InvalidArgumentError(`expected one of ${choices.join(', ')}.`);
-    return text as T;
-  };
-}
-
 export function trainOptionsOf(flags: TrainFlags): TrainOptions {
-  const { ratio, l1, learningRate, batchSize, epochs, maxVectors, blockVectors, heldOutVectors, skipPositions, normalise, checkpointBlocks, seed } = flags;
-  return { architecture: 'tied', ratio, l1, learningRate, batchSize, epochs, maxVectors: maxVectors ?? null, blockVectors: blockVectors ?? null, heldOutVectors, skipPositions, normalise, checkpointBlocks, seed };
+  const { batchSize, epochs, maxVectors, blockVectors, heldOutVectors, skipPositions, normalise, checkpointBlocks, seed } = flags;
+  return { recipes: recipesOf(flags, seed), batchSize, epochs, maxVectors: maxVectors ?? null, blockVectors: blockVectors ?? null, heldOutVectors, skipPositions, normalise, checkpointBlocks, seed };
 }
 
 /** The hook points that --layers and --hook name. */

@@ -41,7 +41,7 @@ export async function build(workspace: Workspace, opened: { located: LocatedMode
   const { set, hookPoints, workers } = options;
   const text = await tokensStage(workspace, options.text, tokenizer, model.info.vocabSize, options.tokens);
   await withTokens(text.dir, (tokens) =>
-    trainStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints, set, trainRows: trainRowsOf(tokens.rows, options.trainShare), cacheDir: null, workers }, options.train),
+    trainStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints, trainRows: trainRowsOf(tokens.rows, options.trainShare), cacheDir: null, workers }, options.train),
   );
   await analyseStage(workspace, located, model, set, options.analyse);
   await explainStage(workspace, located, model, tokenizer, set, options.explain);

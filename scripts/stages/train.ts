@@ -1,11 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { updateCurrentRuns, type CurrentRuns } from '../../src/adapters/files/currentRuns.ts';
+import { htmlTrainReport } from '../../src/adapters/report/trainReport.ts';
 import { openTrainingEngine } from '../../src/adapters/ort/trainerEngine.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import { TOKENS_PER_FORWARD, modelSource, shardSource, type ActivationSource } from '../../src/pipelines/harvest.ts';
 import { runStage, type StageResult } from '../../src/pipelines/runStage.ts';
 import { trainDictionaries } from '../../src/pipelines/train.ts';
+import { hookPointsRead } from '../../src/pipelines/trainLanes.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
@@ -17,8 +19,6 @@ export interface TrainStageInput {
   readonly tokens: TokenRows;
   readonly tokensDir: string;
   readonly hookPoints: readonly HookPoint[];
-  /** Last part of the dictionaries' names, {layer}-{set}; undefined = from architecture and ratio. */
-  readonly set: string | undefined;
   /** Rows [0, trainRows) are trained (and held out) from; the rest is for analysis. */
   readonly trainRows: number;
   /** Finished harvest run to read activations from instead of the model. */
@@ -26,29 +26,31 @@ export interface TrainStageInput {
   readonly workers: number | undefined;
 }
 
-/** Trains one dictionary per hook point in one pass, and makes them the current ones of these names. */
+/** Trains every recipe at every hook point in one pass, and makes the dictionaries the current ones of their names. */
 export async function trainStage(workspace: Workspace, input: TrainStageInput, options: TrainOptions): Promise<StageResult> {
   const { runs, artefacts, progress, config } = workspace;
-  const { located, model, tokens, hookPoints, set, trainRows } = input;
+  const { located, model, tokens, hookPoints, trainRows } = input;
   const { seed, ...params } = options;
   const result = await runStage(
     { store: runs, progress },
-    { stage: 'train', params: { ...params, model: model.info.name, hookPoints, set: set ?? null, trainRows }, inputs: { model: model.info.weightsHash, tokens: tokens.hash }, seed },
+    { stage: 'train', params: { ...params, model: model.info.name, hookPoints, trainRows }, inputs: { model: model.info.weightsHash, tokens: tokens.hash }, seed },
     async (run) => {
       const workers = input.workers ?? config.workers ?? availableParallelism();
-      const engine = openTrainingEngine({ workers: Math.min(workers, hookPoints.length), threadsPerWorker: Math.max(1, Math.floor(workers / hookPoints.length)) });
+      const lanes = hookPoints.length * options.recipes.length;
+      const engine = openTrainingEngine({ workers: Math.min(workers, lanes), threadsPerWorker: Math.max(1, Math.floor(workers / lanes)) });
       try {
-        const { dictionaries, vectors, seconds } = await trainDictionaries(
-          { source: sourceOf(workspace, input, options), engine, artefacts, progress },
-          { model: model.info.name, ...(set === undefined ? {} : { set }), rows: trainRows, cols: tokens.cols, run: run.key, dir: run.dir },
+        const { dictionaries, failures, vectors, seconds } = await trainDictionaries(
+          { source: sourceOf(workspace, input, options), engine, artefacts, progress, report: htmlTrainReport() },
+          { model: model.info.name, hookPoints, rows: trainRows, cols: tokens.cols, run: run.key, dir: run.dir },
           options,
         );
-        return { vectors, seconds, dictionaries: dictionaries.map(({ config: trained, quality, folder }) => ({ name: trained.name, folder, ...quality })) };
+        return { vectors, seconds, engine: engine.name, failures, dictionaries: dictionaries.map(({ config: trained, quality, folder }) => ({ name: trained.name, folder, ...quality })) };
       } finally {
         await engine.close();
       }
     },
   );
+  progress.say(`train: curves in ${join(result.dir, 'report.html')}`);
   const trained = result.run.metrics['dictionaries'] as readonly { name: string; folder: string }[];
   await updateCurrentRuns(config.home, located.name, located.source, (current) => ({
     ...current,
@@ -69,8 +71,9 @@ function currentOf(current: CurrentRuns, home: string, dir: string, tokensDir: s
 }
 
 function sourceOf({ artefacts }: Workspace, input: TrainStageInput, options: TrainOptions): ActivationSource {
-  const { model, tokens, hookPoints, cacheDir } = input;
+  const { model, tokens, cacheDir } = input;
   const { skipPositions } = options;
+  const hookPoints = hookPointsRead(input.hookPoints, options.recipes);
   if (cacheDir === null) return modelSource({ model, tokens, hookPoints, skipPositions, tokensPerForward: TOKENS_PER_FORWARD });
   return shardSource({ artefacts, dir: cacheDir, hookPoints, dIn: model.info.dModel, skipPositions, modelHash: model.info.weightsHash, tokensHash: tokens.hash });
 }

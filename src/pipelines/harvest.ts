@@ -19,9 +19,9 @@ export interface ActivationSource {
   /**
    * Activations of a group's rows at every hook point, [limit, D] each: vector p of the group's row r goes to place
    * `places[r·vectorsPerRow + p]` and is left out when that is not below `limit`. `places` null keeps text order.
-   * The buffers belong to the caller.
+   * The buffers belong to the caller; with `into`, room for at least `limit` vectors each, they are its beginnings.
    */
-  read(group: RowGroup, places: Uint32Array | null, limit: number): Promise<ReadonlyMap<HookPoint, Float32Array>>;
+  read(group: RowGroup, places: Uint32Array | null, limit: number, into?: ReadonlyMap<HookPoint, Float32Array>): Promise<ReadonlyMap<HookPoint, Float32Array>>;
 }
 
 export interface HarvestInput {
@@ -55,11 +55,11 @@ export function modelSource({ model, tokens, hookPoints, skipPositions, tokensPe
   return {
     hookPoints,
     dIn: D,
-    async read(group, places, limit) {
+    async read(group, places, limit, into) {
       const { rows } = group;
       const where = places ?? Uint32Array.from({ length: rows.length * vectorsPerRow }, (_, i) => i);
       invariant(where.length === rows.length * vectorsPerRow, `a place for each of ${rows.length * vectorsPerRow} vectors`);
-      const out = new Map(hookPoints.map((hook) => [hook, new Float32Array(limit * D)]));
+      const out = new Map(hookPoints.map((hook) => [hook, room(into, hook, limit * D)]));
       await boundedParallel(Math.ceil(rows.length / rowsPerForward), model.concurrency + 1, async (i) => {
         const first = i * rowsPerForward;
         const some = rows.subarray(first, first + rowsPerForward);
@@ -79,6 +79,8 @@ export function modelSource({ model, tokens, hookPoints, skipPositions, tokensPe
 
 export interface CacheInput extends HarvestInput {
   readonly layout: Omit<RowLayoutSettings, 'rows' | 'cols' | 'skipPositions'>;
+  /** float16 halves the disk space, and rounds activations to 11 bits. */
+  readonly dtype?: 'float32' | 'float16';
   /** Write about so many training vectors; null = all. */
   readonly maxVectors: number | null;
   /** Folder of this run. */
@@ -124,7 +126,7 @@ export async function cacheActivations(ports: { readonly artefacts: Artefacts; r
       const read = await source.read(group, null, count);
       for (const hook of hookPoints) {
         const tensor = { shape: [group.rows.length, layout.vectorsPerRow, source.dIn], data: read.get(hook)! };
-        await artefacts.writeTensors(`${dir}/${shardPath(hook, group.name)}`, new Map([[SHARD_TENSOR, tensor]]), shardMetadata(content(hook)));
+        await artefacts.writeTensors(`${dir}/${shardPath(hook, group.name)}`, new Map([[SHARD_TENSOR, tensor]]), shardMetadata(content(hook)), input.dtype);
       }
       writtenNow++;
     } else {
@@ -150,12 +152,12 @@ export interface ShardInput {
   readonly tokensHash: string;
 }
 
-/** Activations from shards; the same numbers to the bit as the model gave. Throws STALE_OUTPUT or NOT_FOUND for other ones. */
+/** Activations from shards; the same numbers to the bit as the model gave, where they are float32. Throws STALE_OUTPUT or NOT_FOUND for other ones. */
 export function shardSource({ artefacts, dir, hookPoints, dIn: D, skipPositions, modelHash, tokensHash }: ShardInput): ActivationSource {
   return {
     hookPoints,
     dIn: D,
-    async read(group, places, limit) {
+    async read(group, places, limit, into) {
       const out = new Map<HookPoint, Float32Array>();
       for (const hookPoint of hookPoints) {
         const path = `${dir}/${shardPath(hookPoint, group.name)}`;
@@ -165,11 +167,11 @@ export function shardSource({ artefacts, dir, hookPoints, dIn: D, skipPositions,
         const { shape, data } = file.tensors.get(SHARD_TENSOR) ?? { shape: [], data: new Float32Array(0) };
         const [rows, T] = shape as [number, number];
         if (rows !== group.rows.length || shape[2] !== D) throw new CallerError('STALE_OUTPUT', `activation shard ${path} has shape [${shape.join(', ')}], expected [${group.rows.length}, positions, ${D}]`);
-        if (places === null && limit * D === data.length) {
+        if (places === null && limit * D === data.length && into === undefined) {
           out.set(hookPoint, data);
           continue;
         }
-        const target = new Float32Array(limit * D);
+        const target = room(into, hookPoint, limit * D);
         const where = places ?? Uint32Array.from({ length: rows * T }, (_, i) => i);
         scatterVectors(data, { rows, T, D, skip: 0 }, target, where, 0, limit);
         out.set(hookPoint, target);
@@ -177,4 +179,11 @@ export function shardSource({ artefacts, dir, hookPoints, dIn: D, skipPositions,
       return out;
     },
   };
+}
+
+function room(into: ReadonlyMap<HookPoint, Float32Array> | undefined, hook: HookPoint, length: number): Float32Array {
+  if (into === undefined) return new Float32Array(length);
+  const buffer = into.get(hook);
+  invariant(buffer !== undefined && buffer.length >= length, `room for ${length} numbers of ${hook}`);
+  return buffer.subarray(0, length);
 }

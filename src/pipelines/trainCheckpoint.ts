@@ -1,47 +1,59 @@
 import { CallerError } from '../domain/errors.ts';
-import type { HookPoint } from '../domain/hookPoint.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
 import type { TrainerState } from '../ports/TrainingEngine.ts';
 
-/** What `train` knew at a block boundary: everything that it needs to go on exactly. */
+/** What is fixed about a hook point by the first block. */
+export interface HookStatistics {
+  /** Activations are divided by it. */
+  readonly scale: number;
+  /** Variance per element after scaling: turns mse into an estimate of fvu while training. */
+  readonly variance: number;
+}
+
+/** What `train` knew at a block boundary, beside the trainers' states: everything that it needs to go on exactly. */
 export interface TrainCheckpoint {
   /** Blocks of the plan that are done. */
   readonly blocks: number;
-  readonly trainers: ReadonlyMap<HookPoint, TrainerCheckpoint>;
+  readonly hooks: Readonly<Record<string, HookStatistics>>;
+  /** Dictionaries under way, by name. */
+  readonly lanes: readonly string[];
+  /** Dictionaries given up, and why. */
+  readonly failures: readonly { readonly name: string; readonly reason: string }[];
+  /** Which of two sets of files holds the states: the other is overwritten next. */
+  readonly slot: 0 | 1;
 }
 
-export interface TrainerCheckpoint {
-  readonly inputScale: number;
-  /** Variance per element of the first block, after scaling: turns mse into an estimate of fvu while training. */
-  readonly variance: number;
-  readonly state: TrainerState;
-}
+const POINTER = 'checkpoint.json';
 
-interface Metadata {
-  readonly blocks: number;
-  readonly trainers: readonly { readonly hookPoint: HookPoint; readonly inputScale: number; readonly variance: number }[];
-}
-
-/** One file holds all dictionaries and the cursor, so they can never disagree. */
-export async function writeCheckpoint(artefacts: Artefacts, path: string, { blocks, trainers }: TrainCheckpoint): Promise<void> {
-  const metadata: Metadata = { blocks, trainers: Array.from(trainers, ([hookPoint, { inputScale, variance }]) => ({ hookPoint, inputScale, variance })) };
-  const tensors = new Map(Array.from(trainers).flatMap(([hook, { state }]) => Array.from(state, ([name, tensor]) => [`${hook}/${name}`, tensor] as const)));
-  await artefacts.writeTensors(path, tensors, { train: JSON.stringify(metadata) });
+/**
+ * Writes the states one after another, so that no more than one is in memory beside the trainers' own, into the slot that
+ * the last checkpoint does not use; then the pointer, by one rename. A kill at any moment leaves the last or this one whole.
+ */
+export async function writeCheckpoint(artefacts: Artefacts, dir: string, checkpoint: TrainCheckpoint, stateOf: (lane: string) => Promise<TrainerState>): Promise<void> {
+  for (const lane of checkpoint.lanes) await artefacts.writeTensors(statePath(dir, checkpoint.slot, lane), await stateOf(lane), { blocks: String(checkpoint.blocks) });
+  await artefacts.writeRecords(`${dir}/${POINTER}`, [checkpoint]);
 }
 
 /** Null when there is none yet. */
-export async function readCheckpoint(artefacts: Artefacts, path: string, hookPoints: readonly HookPoint[]): Promise<TrainCheckpoint | null> {
+export async function readCheckpoint(artefacts: Artefacts, dir: string): Promise<TrainCheckpoint | null> {
+  for await (const checkpoint of artefacts.readRecords<TrainCheckpoint>(`${dir}/${POINTER}`, { optional: true })) return checkpoint;
+  return null;
+}
+
+/** The state of a lane the checkpoint has. Throws STALE_OUTPUT when its file is missing or of another checkpoint. */
+export async function readState(artefacts: Artefacts, dir: string, checkpoint: TrainCheckpoint, lane: string): Promise<TrainerState> {
+  const path = statePath(dir, checkpoint.slot, lane);
   const file = await artefacts.readTensors(path);
-  if (file === null) return null;
-  const { blocks, trainers } = JSON.parse(file.metadata['train'] ?? '{"trainers":[]}') as Metadata;
-  const found = new Map<HookPoint, TrainerCheckpoint>();
-  for (const { hookPoint, inputScale, variance } of trainers) {
-    const prefix = `${hookPoint}/`;
-    const state = new Map(Array.from(file.tensors).filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]));
-    found.set(hookPoint, { inputScale, variance, state });
+  if (file === null || file.metadata['blocks'] !== String(checkpoint.blocks)) {
+    throw new CallerError('STALE_OUTPUT', `${path}: expected the state after ${checkpoint.blocks} blocks, found ${file === null ? 'no file' : `one after ${file.metadata['blocks']}`}; delete the run's folder and train again`);
   }
-  if (!hookPoints.every((hook) => found.has(hook))) {
-    throw new CallerError('STALE_OUTPUT', `checkpoint ${path} holds ${[...found.keys()].join(', ') || 'nothing'}, expected ${hookPoints.join(', ')}; delete the run's folder and train again`);
-  }
-  return { blocks, trainers: found };
+  return file.tensors;
+}
+
+export async function removeCheckpoint(artefacts: Artefacts, dir: string): Promise<void> {
+  for (const path of [POINTER, 'checkpoint-0', 'checkpoint-1']) await artefacts.remove(`${dir}/${path}`);
+}
+
+function statePath(dir: string, slot: 0 | 1, lane: string): string {
+  return `${dir}/checkpoint-${slot}/${lane}.safetensors`;
 }

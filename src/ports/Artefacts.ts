@@ -12,7 +12,12 @@ export interface Artefacts {
   appendRecords<T>(path: string, records: readonly T[]): Promise<void>;
   /** Streams; an absent file yields nothing only when `optional`. */
   readRecords<T>(path: string, options?: { optional?: boolean }): AsyncIterable<T>;
-  /** Named tensors (safetensors, float32), for checkpoints; `metadata` are strings stored in the header. */
-  writeTensors(path: string, tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>, metadata?: Readonly<Record<string, string>>): Promise<void>;
+  /**
+   * Named tensors (safetensors), for checkpoints and shards; `metadata` are strings stored in the header. float16 rounds, and throws BAD_INPUT
+   * for a number beyond its range (65504).
+   */
+  writeTensors(path: string, tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>, metadata?: Readonly<Record<string, string>>, dtype?: 'float32' | 'float16'): Promise<void>;
   readTensors(path: string): Promise<{ tensors: Map<string, { shape: readonly number[]; data: Float32Array }>; metadata: Record<string, string> } | null>;
+  /** Deletes a file or folder; nothing happens when there is none. */
+  remove(path: string): Promise<void>;
 }

@@ -9,9 +9,11 @@ import { fileArtefacts } from '../../src/adapters/files/artefacts.ts';
 import { openTrainingEngine } from '../../src/adapters/ort/trainerEngine.ts';
 import { cacheActivations, modelSource, shardSource } from '../../src/pipelines/harvest.ts';
 import type { ActivationSource } from '../../src/pipelines/harvest.ts';
-import { trainDictionaries, trainedName } from '../../src/pipelines/train.ts';
-import type { TrainMetric, TrainResult } from '../../src/pipelines/train.ts';
-import { TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
+import { trainDictionaries } from '../../src/pipelines/train.ts';
+import type { TrainResult } from '../../src/pipelines/train.ts';
+import { trainedName } from '../../src/pipelines/trainLanes.ts';
+import type { TrainMetric } from '../../src/pipelines/trainMetrics.ts';
+import { TIED_RECIPE, TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import { gather } from '../helpers/gather.ts';
 import { hashModel } from '../helpers/hashModel.ts';
@@ -22,7 +24,7 @@ import { withFolder } from '../helpers/withFolder.ts';
 const artefacts = fileArtefacts();
 const tokens = memoryTokens(200, 20);
 const hookPoints = ['resid_post.0', 'resid_post.1'] as const;
-const options: TrainOptions = { ...TRAIN_DEFAULTS, ratio: 3, batchSize: 64, blockVectors: 400, heldOutVectors: 300, learningRate: 3e-3, epochs: 2, checkpointBlocks: 3, seed: 5 };
+const options: TrainOptions = { ...TRAIN_DEFAULTS, recipes: [{ ...TIED_RECIPE, set: 'tied-r3', ratio: 3, hyper: { learningRate: 3e-3 } }], batchSize: 64, blockVectors: 400, heldOutVectors: 300, epochs: 2, checkpointBlocks: 3, seed: 5 };
 
 function source(jitter = 0): ActivationSource {
   return modelSource({ model: hashModel({ jitter }), tokens, hookPoints, skipPositions: options.skipPositions, tokensPerForward: 80 });
@@ -35,6 +37,15 @@ async function train(dir: string, from: ActivationSource, settings: TrainOptions
   } finally {
     await engine.close();
   }
+}
+
+/** The metrics, less the speed, which no two runs share. */
+async function curves(dir: string): Promise<Omit<TrainMetric, 'vectorsPerSecond'>[]> {
+  const metrics = await gather(artefacts.readRecords<TrainMetric>(join(dir, 'metrics.jsonl')));
+  return metrics.map(({ vectorsPerSecond, ...rest }) => {
+    assert.ok(vectorsPerSecond > 0);
+    return rest;
+  });
 }
 
 const hashes = (result: TrainResult): string[] => result.dictionaries.map(({ config }) => config.weightsHash);
@@ -84,7 +95,7 @@ test('training that fails half way and starts again ends with the same weights a
       const resumed = await train(half, source());
       assert.deepEqual(hashes(resumed), hashes(whole));
       assert.equal(resumed.vectorsNow < whole.vectors, failAt === 8, 'resumes from a checkpoint when there is one');
-      assert.deepEqual(await gather(artefacts.readRecords(join(half, 'metrics.jsonl'))), await gather(artefacts.readRecords(join(dir, 'whole', 'metrics.jsonl'))));
+      assert.deepEqual(await curves(half), await curves(join(dir, 'whole')));
     }
   });
 });
@@ -106,7 +117,7 @@ test('training that is killed and starts again ends with the same weights', asyn
       await trainDictionaries({ source, engine, artefacts: fileArtefacts(), progress: quietProgress() }, { model: 'hash', rows: 200, cols: 20, run: 'key', dir: ${JSON.stringify(join(dir, 'killed'))} }, ${JSON.stringify(options)});`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
     const exited = once(child, 'exit');
-    const checkpoint = join(dir, 'killed', 'checkpoint.safetensors');
+    const checkpoint = join(dir, 'killed', 'checkpoint.json');
     while (child.exitCode === null && !(await stat(checkpoint).then(() => true, () => false))) await setTimeout(5);
     child.kill('SIGKILL');
     const [code, signal] = (await exited) as [number | null, string | null];
@@ -156,19 +167,27 @@ test('text and model that do not fit, divergence and wrong options are refused',
   assert.throws(of({ tokenizerHash: 'other' }), /TOKENIZER_MISMATCH|tokenise the text again/);
   assert.throws(of({ cols: 65 }), /longer than the 64/);
   await withFolder(async (dir) => {
-    const poisoned: ActivationSource = {
-      ...source(),
-      async read(group, places, limit) {
-        const read = await source().read(group, places, limit);
+    const poisoned = (inner: ActivationSource): ActivationSource => ({
+      ...inner,
+      async read(group, places, limit, into) {
+        const read = await inner.read(group, places, limit, into);
         if (group.name === 'block-000002') read.get('resid_post.1')![7] = Number.NaN;
         return read;
       },
-    };
-    await assert.rejects(train(join(dir, 'a'), poisoned), /training at resid_post\.1 diverged: loss NaN after 768 vectors/);
+    });
+    const partial = await train(join(dir, 'a'), poisoned(source()));
+    assert.deepEqual(partial.failures.map(({ name }) => name), ['1-tied-r3']);
+    assert.match(partial.failures[0]!.reason, /training 1-tied-r3 at resid_post\.1 diverged: loss NaN after 768 vectors/);
+    assert.deepEqual(hashes(partial), hashes(await train(join(dir, 'whole'), source())).slice(0, 1), 'the other dictionary is not disturbed');
+    const alone = modelSource({ model: hashModel(), tokens, hookPoints: ['resid_post.1'], skipPositions: 0, tokensPerForward: 80 });
+    await assert.rejects(train(join(dir, 'c'), poisoned(alone)), /1-tied-r3 at resid_post\.1 diverged/);
     for (const [changes, message] of [
-      [{ ratio: 0 }, /ratio: expected a positive number, found 0/],
+      [{ recipes: [{ ...TIED_RECIPE, ratio: 0 }] }, /ratio: expected a positive number, found 0/],
+      [{ recipes: [TIED_RECIPE, TIED_RECIPE] }, /"tied-r4" twice/],
+      [{ recipes: [{ ...TIED_RECIPE, hyper: { k: 4 } }] }, /k: the tied architecture has no such setting; it has .*sparsity/],
+      [{ recipes: [{ ...TIED_RECIPE, output: 'mlp_out' }] }, /a tied dictionary cannot be a transcoder/],
       [{ batchSize: 1.5 }, /batchSize: expected a positive integer/],
-      [{ l1: -1 }, /l1/],
+      [{ recipes: [{ ...TIED_RECIPE, hyper: { sparsity: -1 } }] }, /sparsity: expected a number from 0, found -1/],
       [{ skipPositions: 20 }, /skip positions: expected 0 to 19/],
       [{ batchSize: 100_000 }, /no batch of 100000/],
     ] as const) {
@@ -178,6 +197,7 @@ test('text and model that do not fit, divergence and wrong options are refused',
 });
 
 test('names say layer, place, architecture and width', () => {
-  assert.equal(trainedName('resid_post.2', { architecture: 'tied', ratio: 4 }), '2-tied-r4');
-  assert.equal(trainedName('mlp_out.0', { architecture: 'tied', ratio: 0.5 }), '0-mlp_out-tied-r0.5');
+  assert.equal(trainedName('resid_post.2', { set: 'tied-r4', output: null }), '2-tied-r4');
+  assert.equal(trainedName('mlp_out.0', { set: 'tied-r0.5', output: null }), '0-mlp_out-tied-r0.5');
+  assert.equal(trainedName('mlp_in.3', { set: 'topk-r4', output: 'mlp_out' }), '3-transcoder-topk-r4');
 });

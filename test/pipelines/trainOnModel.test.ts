@@ -8,7 +8,7 @@ import { decode, encode } from '../../src/dictionary/encode.ts';
 import { VarianceMeter } from '../../src/math/varianceMeter.ts';
 import { modelSource } from '../../src/pipelines/harvest.ts';
 import { trainDictionaries } from '../../src/pipelines/train.ts';
-import { TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
+import { TIED_RECIPE, TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
 import { memoryTokens } from '../helpers/memoryTokens.ts';
 import { quietProgress } from '../helpers/quietProgress.ts';
 import { withFolder } from '../helpers/withFolder.ts';
@@ -34,7 +34,7 @@ test('dictionaries of a real model: same bits for any number of workers, quality
     onModel(workers, async (dir, model, engine) => {
       const tokens = { ...memoryTokens(120, 32, model.info.vocabSize), tokenizerHash: model.info.tokenizerHash };
       const source = modelSource({ model, tokens, hookPoints, skipPositions: 1, tokensPerForward: 128 });
-      const options = { ...TRAIN_DEFAULTS, ratio: 2, batchSize: 128, blockVectors: 1000, heldOutVectors: 300, skipPositions: 1, l1: 1e-3, epochs: 3 };
+      const options = { ...TRAIN_DEFAULTS, recipes: [{ ...TIED_RECIPE, set: 'tied-r2', ratio: 2, hyper: { sparsity: 1e-3 } }], batchSize: 128, blockVectors: 1000, heldOutVectors: 300, skipPositions: 1, epochs: 3 };
       const { dictionaries } = await trainDictionaries({ source, engine, artefacts: fileArtefacts(), progress: quietProgress() }, { model: 'neox', rows: tokens.rows, cols: tokens.cols, run: 'key', dir }, options);
       const read = await Promise.all(dictionaries.map(({ folder }) => fileArtefacts().readDictionary(join(dir, folder))));
       return { dictionaries, read, model: model.info, tokens };

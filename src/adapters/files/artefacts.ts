@@ -9,10 +9,12 @@ import { syncFolder, writeFully, writeWholeFile } from './wholeFile.ts';
 
 const CONFIG = 'cfg.json';
 const WEIGHTS = 'weights.safetensors';
+/** From here on float16 rounds to infinity. */
+const FLOAT16_LIMIT = 65_520;
 
 /** The Artefacts port on a local file system. */
 export function fileArtefacts(): Artefacts {
-  return { writeDictionary, readDictionary, writeRecords, appendRecords, readRecords, writeTensors, readTensors };
+  return { writeDictionary, readDictionary, writeRecords, appendRecords, readRecords, writeTensors, readTensors, remove };
 }
 
 /**
@@ -85,8 +87,18 @@ async function readDictionary(dir: string): Promise<{ weights: DictionaryWeights
   return { weights, quality };
 }
 
-async function writeTensors(path: string, tensors: ReadonlyMap<string, Tensor>, metadata?: Readonly<Record<string, string>>): Promise<void> {
-  await writeTensorFile(path, tensors, metadata);
+async function writeTensors(path: string, tensors: ReadonlyMap<string, Tensor>, metadata?: Readonly<Record<string, string>>, dtype: 'float32' | 'float16' = 'float32'): Promise<void> {
+  if (dtype === 'float16') {
+    for (const [name, { data }] of tensors) {
+      const at = data.findIndex((value) => !(Math.abs(value) < FLOAT16_LIMIT));
+      if (at >= 0) throw new CallerError('BAD_INPUT', `${path}: tensor ${name} holds ${data[at]}, beyond what float16 holds (65504); keep it as float32`);
+    }
+  }
+  await writeTensorFile(path, tensors, metadata, dtype);
+}
+
+async function remove(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
 }
 
 /** Null when there is no file; throws STALE_OUTPUT when it is damaged. */

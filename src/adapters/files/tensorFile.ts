@@ -17,16 +17,17 @@ export class BadTensorFile extends Error {
 const MAX_HEADER = 100 << 20; // the limit of the safetensors specification
 
 /**
- * Writes float32 tensors as safetensors (little-endian u64 header length, JSON header, row-major data), in the map's
- * order. Equal input gives equal bytes. Returns the sha-256 of the file.
+ * Writes tensors as safetensors (little-endian u64 header length, JSON header, row-major data), in the map's order, as
+ * float32 or rounded to float16. Equal input gives equal bytes. Returns the sha-256 of the file.
  */
-export async function writeTensorFile(path: string, tensors: ReadonlyMap<string, Tensor>, metadata: Readonly<Record<string, string>> = {}): Promise<string> {
+export async function writeTensorFile(path: string, tensors: ReadonlyMap<string, Tensor>, metadata: Readonly<Record<string, string>> = {}, dtype: 'float32' | 'float16' = 'float32'): Promise<string> {
+  const size = dtype === 'float32' ? 4 : 2;
   const header: Record<string, unknown> = { __metadata__: { format: 'feature-catalog', ...metadata } };
   let offset = 0;
   for (const [name, { shape, data }] of tensors) {
     invariant(elements(shape) === data.length, `tensor ${name} has shape [${shape.join(', ')}] and ${data.length} elements`);
-    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
+    header[name] = { dtype: dtype === 'float32' ? 'F32' : 'F16', shape, data_offsets: [offset, offset + data.length * size] };
+    offset += data.length * size;
   }
   let text = JSON.stringify(header);
   text += ' '.repeat((8 - (Buffer.byteLength(text) % 8)) % 8); // data starts aligned
@@ -37,7 +38,7 @@ export async function writeTensorFile(path: string, tensors: ReadonlyMap<string,
     const hash = createHash('sha256').update(head);
     await writeFully(file, head);
     for (const { data } of tensors.values()) {
-      const bytes = littleEndian(data);
+      const bytes = dtype === 'float32' ? littleEndian(data) : littleEndian16(data);
       hash.update(bytes);
       await writeFully(file, bytes);
     }
@@ -46,7 +47,7 @@ export async function writeTensorFile(path: string, tensors: ReadonlyMap<string,
 }
 
 /**
- * Reads a safetensors file of float32 tensors. Null when there is no file; throws BadTensorFile when it is truncated or
+ * Reads a safetensors file of float32 or float16 tensors, as float32. Null when there is no file; throws BadTensorFile when it is truncated or
  * malformed. `hash` is the sha-256 of its bytes.
  */
 export async function readTensorFile(path: string): Promise<{ tensors: Map<string, Tensor>; metadata: Record<string, string>; hash: string } | null> {
@@ -68,15 +69,16 @@ export async function readTensorFile(path: string): Promise<{ tensors: Map<strin
     const { entries, metadata } = parseHeader(headerBytes, path);
     const tensors = new Map<string, Tensor>();
     let at = 0;
-    for (const { name, shape, begin, end } of entries) {
-      if (begin !== at || end - begin !== elements(shape) * 4) {
-        throw new BadTensorFile(`${path}: tensor ${name} of shape [${shape.join(', ')}] spans bytes ${begin} to ${end}, expected ${at} to ${at + elements(shape) * 4}`);
+    for (const { name, dtype, shape, begin, end } of entries) {
+      const expected = elements(shape) * (dtype === 'F32' ? 4 : 2);
+      if (begin !== at || end - begin !== expected) {
+        throw new BadTensorFile(`${path}: tensor ${name} of shape [${shape.join(', ')}] spans bytes ${begin} to ${end}, expected ${at} to ${at + expected}`);
       }
       at = end;
       const bytes = await readFully(file, end - begin, size, path);
       hash.update(bytes);
       // readFully allocates its own buffer, so the view below is aligned and owns its memory.
-      tensors.set(name, { shape, data: fromLittleEndian(bytes) });
+      tensors.set(name, { shape, data: dtype === 'F32' ? fromLittleEndian(bytes) : fromLittleEndian16(bytes) });
     }
     if (size !== 8 + headerLength + at) throw new BadTensorFile(`${path}: ${size} bytes, expected ${8 + headerLength + at}`);
     return { tensors, metadata, hash: hash.digest('hex') };
@@ -87,6 +89,7 @@ export async function readTensorFile(path: string): Promise<{ tensors: Map<strin
 
 interface Entry {
   readonly name: string;
+  readonly dtype: 'F32' | 'F16';
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
@@ -107,9 +110,9 @@ function parseHeader(bytes: Buffer, path: string): { entries: Entry[]; metadata:
       continue;
     }
     const { dtype, shape, data_offsets: offsets } = value as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-    if (dtype !== 'F32') throw new BadTensorFile(`${path}: tensor ${name} is ${String(dtype)}, expected F32`);
+    if (dtype !== 'F32' && dtype !== 'F16') throw new BadTensorFile(`${path}: tensor ${name} is ${String(dtype)}, expected F32 or F16`);
     if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) throw new BadTensorFile(`${path}: tensor ${name} has no valid shape and data_offsets`);
-    entries.push({ name, shape, begin: offsets[0]!, end: offsets[1]! });
+    entries.push({ name, dtype, shape, begin: offsets[0]!, end: offsets[1]! });
   }
   return { entries: entries.sort((a, b) => a.begin - b.begin || a.end - b.end), metadata };
 }
@@ -141,4 +144,15 @@ function littleEndian(data: Float32Array): Buffer {
 function fromLittleEndian(bytes: Buffer): Float32Array {
   if (endianness() === 'BE') bytes.swap32();
   return new Float32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+function littleEndian16(data: Float32Array): Buffer {
+  const half = Float16Array.from(data);
+  const bytes = Buffer.from(half.buffer, half.byteOffset, half.byteLength);
+  return endianness() === 'LE' ? bytes : bytes.swap16();
+}
+
+function fromLittleEndian16(bytes: Buffer): Float32Array {
+  if (endianness() === 'BE') bytes.swap16();
+  return Float32Array.from(new Float16Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / 2));
 }

@@ -10,16 +10,19 @@ import { withFolder } from '../../helpers/withFolder.ts';
 
 const D = 5;
 const F = 7;
+const O = 4;
 
 function someDictionary(): DictionaryWeights {
   const rng = new Rng(1);
   const draw = (n: number): Float32Array => Float32Array.from({ length: n }, () => rng.normal());
   return {
-    config: { formatVersion: 1, name: '2-tied-r1', model: 'demo', hookPoint: 'resid_post.2', architecture: 'tied', dIn: D, nFeatures: F, l1: 1e-3, inputScale: 0.1 + 0.2, weightsHash: '', run: 'abc' },
+    config: { formatVersion: 1, name: '2-tied-r1', model: 'demo', hookPoint: 'resid_post.2', outputHookPoint: 'mlp_out.2', architecture: 'topk', dIn: D, dOut: O, nFeatures: F, k: 3, l1: 1e-3, inputScale: 0.1 + 0.2, outputScale: 0.7, weightsHash: '', run: 'abc' },
     encoder: draw(F * D),
     encoderBias: draw(F),
-    decoder: draw(F * D),
-    decoderBias: draw(D),
+    threshold: draw(F),
+    decoder: draw(F * O),
+    decoderBias: draw(O),
+    skip: draw(O * D),
   };
 }
 
@@ -64,7 +67,7 @@ test('damaged dictionaries are named errors', async () => {
     const nan = Buffer.from(bytes);
     nan.writeFloatLE(Number.NaN, nan.length - 4);
     await writeFile(weights, nan);
-    await assert.rejects(files.readDictionary(dir), hasCode('BAD_DICTIONARY', /decoder_bias holds NaN/));
+    await assert.rejects(files.readDictionary(dir), hasCode('BAD_DICTIONARY', /skip holds NaN/));
 
     const changed = Buffer.from(bytes);
     changed.writeFloatLE(3, changed.length - 4);
