@@ -28,11 +28,12 @@ export class TfjsTrainer {
     const state = start.kind === 'resume' ? start.state : architecture.initialState(spec, start.centre);
     const { stateNames } = architecture.stepGraph(spec); // the names the architecture's state has, in every engine
     this.#parameters = stateNames.filter((name) => stateNames.includes(`${name}.m`));
-    for (const name of stateNames) {
+    const tensors = stateNames.map((name) => {
       const tensor = state.get(name);
       invariant(tensor !== undefined, `trainer state has no tensor ${name}`);
-      this.#state[name] = tf.tensor(tensor.data.slice(), [...tensor.shape], 'float32');
-    }
+      return [name, tensor] as const;
+    });
+    for (const [name, { data, shape }] of tensors) this.#state[name] = tf.tensor(data.slice(), [...shape], 'float32');
     this.#step = state.get('step')?.data[0] ?? 0;
   }
 

@@ -6,7 +6,8 @@ import { openTfjsTrainingEngine } from '../../../src/adapters/tfjs/trainingEngin
 import { TRAINABLE } from '../../../src/dictionary/registry.ts';
 import type { TrainerSpec } from '../../../src/domain/training.ts';
 import type { StepStats, TrainerStart, TrainerState, TrainingEngine } from '../../../src/ports/TrainingEngine.ts';
-import { B, CASES, centre, data, STEPS, withoutCase } from './cases.ts';
+import { B, centre, data, STEPS } from '../../contract/trainingEngineData.ts';
+import { CASES, withoutCase } from './cases.ts';
 
 /**
  * The graphs of src/dictionary, with gradients derived by hand, against TensorFlow.js, which differentiates the forward
