@@ -1,11 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { addFeatureEdit, patchedActivation, readFeature, vectorNorms } from '../causal/featureEdit.ts';
-import { hookOrder, startBefore } from '../causal/hookOrder.ts';
+import { activationAt } from '../causal/activeFeatures.ts';
+import { hookOrder, pointsOf, startBefore } from '../causal/hookOrder.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { invariant } from '../domain/errors.ts';
-import { residualBoundary, type HookPoint } from '../domain/hookPoint.ts';
+import type { HookPoint } from '../domain/hookPoint.ts';
 import type { TokenBatch } from '../domain/model.ts';
 import type { PatchOperation } from '../domain/patch.ts';
+import type { SparseCodes } from '../domain/sparseCodes.ts';
 import type { Edit, SubjectModel } from '../ports/SubjectModel.ts';
 
 /** One feature to edit, resolved. */
@@ -44,16 +46,23 @@ const WORK_AT_ONCE = 4_000_000;
 
 /**
  * Runs base (and target) once, then the network again from the first edited hook point, with
- * x′ = x + Σ_j s·(ĉ_j − c_j) f_j there; whatever lies before is shared with the base run.
+ * x′ = x + Σ_j s·(ĉ_j − c_j) f_j there; whatever lies before is shared with the base run. A transcoder's features are read
+ * at its hook point and edited at its output hook point.
  *
- * Several features at one hook point: all read the same x, the edits are summed, whatever their dictionary. Several hook
- * points: they are visited in the order of computation, and a feature's c is read from the stream as already edited by
- * the earlier ones, so that after its own edit the stream carries ĉ whatever happened before. Target activations always
- * come from the untouched target run.
+ * Several features read at one hook point: all read the same x, the edits are summed, whatever their dictionary. Several
+ * hook points: they are visited in the order in which they are read, and a feature's c is read from the stream as already
+ * edited by the earlier ones, so that after its own edit the stream carries ĉ whatever happened before. Target activations
+ * always come from the untouched target run.
+ *
+ * c is the dictionary's own: behind a threshold, and among the k largest where only those count. Features that are not
+ * edited keep what was measured of them: editing one of the k largest lets no other feature in.
+ *
+ * Throws BAD_DICTIONARY for dictionaries that do not fit the model.
  */
 export async function intervene(model: SubjectModel, intervention: Intervention): Promise<InterventionResult> {
   const { base, target, features, read } = intervention;
-  const groups = groupByHook(features);
+  const d = model.info.dModel;
+  const groups = groupByHook(features, d);
   const taps = new Set<HookPoint>();
   for (const { hook } of groups) taps.add(hook).add(startBefore(hook));
   // One position, the last, comes out of the run itself; others are read from the final residual stream, so that no run
@@ -61,41 +70,49 @@ export async function intervene(model: SubjectModel, intervention: Intervention)
   const lastOnly = read.length === 1 && read[0] === base.length - 1;
   const final: HookPoint = `resid_post.${model.info.layers - 1}`;
   if (!lastOnly) taps.add(final);
-  const clean = await model.forward({ batch: batchOf(target === null ? [base] : [base, target]), taps: [...taps], logits: lastOnly ? 'last' : 'none' });
+  // In the base prompt later groups are read again, after the edits before them.
+  const encode = groups.flatMap(({ ranked }, i) => (i === 0 || target !== null ? ranked : []));
+  const clean = await model.forward({ batch: batchOf(target === null ? [base] : [base, target]), taps: [...taps], logits: lastOnly ? 'last' : 'none', encode });
+  const cleanCodes = new Map(encode.map((weights, i) => [weights, clean.codes[i]]));
 
-  const d = model.info.dModel;
   const [length, prompts] = [base.length, target === null ? 1 : 2];
   const batch = batchOf([base]);
   const activations: { before: Float64Array; after: Float64Array }[] = [];
-  let editMagnitude = 0;
-  /** Where the patched run stands: a residual stream and edits at branch outputs of the layer above it. */
+  /** x′ − x at each point edited, by its order. */
+  const changes = new Map<number, Float32Array>();
+  /** Where the patched run stands: a residual stream, and edits further on. */
   let from: { at: HookPoint; residual: Float32Array } | null = null;
   let pending: Edit[] = [];
-  for (const { hook, members } of groups) {
+  for (const { hook, ranked, members } of groups) {
     const start = startBefore(hook);
     const inClean = tapOf(clean.taps, hook);
     let x: Float32Array;
+    let codes = cleanCodes;
     if (from === null) {
       x = inClean.slice(0, length * d);
       from = { at: start, residual: tapOf(clean.taps, start).slice(0, length * d) };
-    } else if (hookOrder(hook) === hookOrder(from.at) && pending.length === 0) {
-      x = from.residual;
     } else {
       const moves: boolean = hookOrder(start) > hookOrder(from.at);
-      const run = await model.forward({ batch, from, edits: pending, taps: moves ? [start, hook] : [hook], logits: 'none' });
+      const run = await model.forward({ batch, from, edits: pending, taps: moves ? [start, hook] : [hook], logits: 'none', encode: ranked });
       x = tapOf(run.taps, hook);
-      if (moves) [from, pending] = [{ at: start, residual: tapOf(run.taps, start) }, []];
+      codes = new Map(ranked.map((weights, i) => [weights, run.codes[i]]));
+      if (moves) {
+        from = { at: start, residual: tapOf(run.taps, start) };
+        pending = pending.filter(({ at }) => hookOrder(at) > hookOrder(start));
+      }
     }
-    const delta = new Float32Array(length * d);
+    /** Edits of this group, by the order of where they are applied. */
+    const edits = new Map<number, Edit>();
     let work = 0;
-    for (const { place, feature } of members) {
+    for (const { place, feature, edit } of members) {
       if ((work += length * d * prompts) > WORK_AT_ONCE) {
         work = 0;
         await setImmediate();
       }
       const { weights, index } = feature;
-      const before = readFeature(weights, index, x, 0, length);
-      const inTarget = feature.operation.kind === 'replace_from_target' && prompts === 2 ? readFeature(weights, index, inClean, length, length) : null;
+      const { delta } = getOrMake(edits, hookOrder(edit), () => ({ at: edit, delta: new Float32Array(length * d) }));
+      const before = readActivations(weights, index, x, codes, 0, length);
+      const inTarget = feature.operation.kind === 'replace_from_target' && prompts === 2 ? readActivations(weights, index, inClean, cleanCodes, length, length) : null;
       const after = before.slice();
       for (const t of feature.positions) {
         after[t] = patchedActivation(feature.operation, before[t], inTarget?.[t]);
@@ -103,9 +120,12 @@ export async function intervene(model: SubjectModel, intervention: Intervention)
       }
       activations[place] = { before, after };
     }
-    editMagnitude += mean(vectorNorms(delta, d));
-    if (residualBoundary(hook) === undefined) pending = [...pending, { at: hook, delta }];
-    else [from, pending] = [{ at: start, residual: x.map((value, i) => value + delta[i]) }, []];
+    for (const [order, { at, delta }] of edits) {
+      const known = changes.get(order);
+      changes.set(order, known === undefined ? delta : sumOf(known, delta));
+      if (order === hookOrder(from.at)) from = { at: from.at, residual: sumOf(from.residual, delta) };
+      else pending = [...pending, { at, delta }];
+    }
   }
   invariant(from !== null, 'an intervention without features');
   const run = await finish(model, { batch, from, edits: pending }, lastOnly, final);
@@ -118,7 +138,7 @@ export async function intervene(model: SubjectModel, intervention: Intervention)
     patched: logits.subarray(prompts * size),
     vocabSize: model.info.vocabSize,
     features: activations,
-    editMagnitude,
+    editMagnitude: [...changes.values()].reduce((sum, change) => sum + mean(vectorNorms(change, d)), 0),
   };
 }
 
@@ -159,23 +179,43 @@ function joined(...parts: readonly (Float32Array | null)[]): Float32Array {
   return whole;
 }
 
+/** Features read at one hook point. */
 interface HookGroup {
   readonly hook: HookPoint;
-  readonly members: { readonly place: number; readonly feature: FeatureIntervention }[];
+  /** Their dictionaries that keep only the k largest activations: a feature is then read by encoding all of them. */
+  readonly ranked: DictionaryWeights[];
+  readonly members: { readonly place: number; readonly feature: FeatureIntervention; readonly edit: HookPoint }[];
 }
 
-/** Features by hook point, in the order of computation; names of the same residual stream are one. */
-function groupByHook(features: readonly FeatureIntervention[]): HookGroup[] {
+/** Features by the hook point they are read at, in the order of computation; names of the same residual stream are one. */
+function groupByHook(features: readonly FeatureIntervention[], dModel: number): HookGroup[] {
   const groups = new Map<number, HookGroup>();
   features.forEach((feature, place) => {
-    const named = feature.weights.config.hookPoint;
-    const hook = residualBoundary(named) === undefined ? named : startBefore(named);
-    const order = hookOrder(hook);
-    const group = groups.get(order) ?? { hook, members: [] };
-    groups.set(order, group);
-    group.members.push({ place, feature });
+    const { weights } = feature;
+    const { read: hook, edit } = pointsOf(weights.config, dModel);
+    const group = getOrMake(groups, hookOrder(hook), () => ({ hook, ranked: [], members: [] }));
+    group.members.push({ place, feature, edit });
+    if (weights.config.k !== null && !group.ranked.includes(weights)) group.ranked.push(weights);
   });
   return [...groups].sort(([a], [b]) => a - b).map(([, group]) => group);
+}
+
+/** Activations of a feature at `count` positions from row `first` of x or of the codes on. */
+function readActivations(weights: DictionaryWeights, index: number, x: Float32Array, codes: ReadonlyMap<DictionaryWeights, SparseCodes>, first: number, count: number): Float64Array {
+  if (weights.config.k === null) return readFeature(weights, index, x, first, count);
+  const encoded = codes.get(weights);
+  invariant(encoded !== undefined, `dictionary ${weights.config.name} was not encoded`);
+  return Float64Array.from({ length: count }, (_, t) => activationAt(encoded, first + t, index));
+}
+
+function getOrMake<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}
+
+function sumOf(a: Float32Array, b: Float32Array): Float32Array {
+  return a.map((value, i) => value + b[i]);
 }
 
 function batchOf(rows: readonly Int32Array[]): TokenBatch {

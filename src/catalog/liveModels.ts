@@ -44,7 +44,9 @@ export function createLiveModels(parts: LiveModelParts): LiveModels {
     const weights = await parts.readDictionary(row.location);
     const found = weights.config.weightsHash;
     if (found !== row.weightsHash) throw changed(`weights of dictionary ${row.model}/${row.name}`, row.weightsHash, found);
-    sizes.set(row.weightsHash, 4 * (weights.encoder.length + weights.decoder.length + weights.encoderBias.length + weights.decoderBias.length));
+    const { encoder, encoderBias, threshold, decoder, decoderBias, skip } = weights;
+    const arrays = [encoder, encoderBias, threshold, decoder, decoderBias, skip];
+    sizes.set(row.weightsHash, arrays.reduce((sum, array) => sum + (array?.byteLength ?? 0), 0));
     return weights;
   };
 

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { klDivergence, logSoftmax } from '../causal/divergence.ts';
 import { tokenChanges } from '../causal/tokenChanges.ts';
 import { formatAddress } from '../domain/address.ts';
+import { outputHookPointOf } from '../domain/dictionary.ts';
 import { CallerError, invariant } from '../domain/errors.ts';
 import type { PatchInput, PatchPosition, PatchResult, PatchRun } from '../domain/patch.ts';
 import type { CatalogReader, DictionaryRow, ModelRow } from '../ports/CatalogReader.ts';
@@ -96,7 +97,7 @@ async function runPatch(live: PatchServiceParts['live'], row: ModelRow, input: P
     positions,
     features: features.map(({ weights }, i) => ({
       feature: input.features[i].feature,
-      hookPoint: weights.config.hookPoint,
+      hookPoint: outputHookPointOf(weights.config),
       before: Array.from(outcome.features[i].before),
       after: Array.from(outcome.features[i].after),
     })),

@@ -20,3 +20,15 @@ export function activeFeatures(codes: SparseCodes, cols: number): Map<number, Ac
   }
   return new Map([...found].sort(([a], [b]) => a - b));
 }
+
+/** Activation of one feature in one row of codes (features ascend: binary search); 0 where it is inactive. */
+export function activationAt(codes: SparseCodes, row: number, feature: number): number {
+  let low = codes.offsets[row];
+  let high = codes.offsets[row + 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (codes.features[middle] < feature) low = middle + 1;
+    else high = middle;
+  }
+  return low < codes.offsets[row + 1] && codes.features[low] === feature ? codes.values[low] : 0;
+}

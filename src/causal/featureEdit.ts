@@ -3,8 +3,7 @@ import { invariant, unreachable } from '../domain/errors.ts';
 import type { PatchOperation } from '../domain/patch.ts';
 
 /**
- * Pre-activation of feature j for the vector at x[at .. at+D): (x/s)·e_j + b_j with s = inputScale; the activation is its
- * positive part. Summed in float64.
+ * Pre-activation h_j of feature j for the vector at x[at .. at+D): (x/s)·e_j + b_j with s = inputScale. Summed in float64.
  */
 export function preActivation(weights: DictionaryWeights, j: number, x: Float32Array, at: number): number {
   const d = weights.config.dIn;
@@ -14,11 +13,36 @@ export function preActivation(weights: DictionaryWeights, j: number, x: Float32A
   return sum / weights.config.inputScale + weights.encoderBias[j]!;
 }
 
-/** Activations c_j of feature j over `count` vectors of x [count, D] from vector `first` on, in the dictionary's units. */
+/**
+ * Activation c_j of feature j for the vector at x[at .. at+D), as DictionaryWeights defines it: h_j above the threshold, and
+ * among the k largest where the dictionary keeps only those. With k an active feature costs all F pre-activations, without
+ * it one: for many features or vectors of a dictionary with k, read codes by SubjectModel.forward's `encode`.
+ */
+export function activationOf(weights: DictionaryWeights, j: number, x: Float32Array, at: number): number {
+  const h = preActivation(weights, j, x, at);
+  if (!(h > (weights.threshold?.[j] ?? 0))) return 0;
+  return weights.config.k === null || isAmongLargest(weights, j, h, x, at, weights.config.k) ? h : 0;
+}
+
+/** Whether fewer than k features are above their thresholds and greater than h_j, or equal to it with a lower index. Compared as float32, like stored codes. */
+function isAmongLargest(weights: DictionaryWeights, j: number, h: number, x: Float32Array, at: number, k: number): boolean {
+  const own = Math.fround(h);
+  let greater = 0;
+  for (let i = 0; i < weights.config.nFeatures; i++) {
+    if (i === j) continue;
+    const exact = preActivation(weights, i, x, at);
+    if (!(exact > (weights.threshold?.[i] ?? 0))) continue;
+    const other = Math.fround(exact);
+    if ((other > own || (other === own && i < j)) && ++greater >= k) return false;
+  }
+  return true;
+}
+
+/** Activations c_j of feature j (activationOf) over `count` vectors of x [count, D] from vector `first` on, in the dictionary's units. */
 export function readFeature(weights: DictionaryWeights, j: number, x: Float32Array, first: number, count: number): Float64Array {
   const d = weights.config.dIn;
   invariant(x.length >= (first + count) * d, 'readFeature: too few vectors');
-  return Float64Array.from({ length: count }, (_, t) => Math.max(0, preActivation(weights, j, x, (first + t) * d)));
+  return Float64Array.from({ length: count }, (_, t) => activationOf(weights, j, x, (first + t) * d));
 }
 
 /** ĉ for one position, given c there and the target prompt's c at the same position (read only by replace_from_target). */
@@ -39,15 +63,16 @@ export function patchedActivation(operation: PatchOperation, c: number, target: 
 }
 
 /**
- * Adds one feature's share of the edit to `delta` at vector `at`: s·(ĉ − c)·f_j. The factor s = inputScale takes the
- * dictionary's units back to the model's, because x̂ = s·(c·decoder + bias). Whatever the dictionary does not explain of
- * x (the error term) stays.
+ * Adds one feature's share of the edit to `delta` [.., dOut] at offset `at`: s·(ĉ − c)·f_j, which belongs at the dictionary's
+ * output hook point. The factor s = outputScale takes the dictionary's units back to the model's, because
+ * x̂ = s·(c·decoder + bias + …). Whatever the dictionary does not explain (the error term; a transcoder's linear path) stays,
+ * and so do the activations of all other features: where only the k largest count, none moves up into a place made free.
  */
 export function addFeatureEdit(delta: Float32Array, at: number, weights: DictionaryWeights, j: number, change: number): void {
   if (change === 0) return;
-  const d = weights.config.dIn;
+  const d = weights.config.dOut;
   const row = j * d;
-  const factor = change * weights.config.inputScale;
+  const factor = change * weights.config.outputScale;
   for (let q = 0; q < d; q++) delta[at + q]! += factor * weights.decoder[row + q]!;
 }
 

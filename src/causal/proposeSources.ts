@@ -44,9 +44,9 @@ export function proposeSources(
   return active.filter((_, i) => chosen.has(i));
 }
 
-/** f_j·e, the target's encoder row. */
+/** f_j·e, the target's encoder row; both dictionaries are of one model, so one writes vectors as wide as the other reads. */
 function product(source: DictionaryWeights, j: number, target: { readonly weights: DictionaryWeights; readonly index: number }): number {
-  const d = source.config.dIn;
+  const d = source.config.dOut;
   let sum = 0;
   for (let q = 0; q < d; q++) sum += source.decoder[j * d + q] * target.weights.encoder[target.index * d + q];
   return sum;

@@ -1,8 +1,8 @@
 import { ablationBatches, type AblationRow } from '../causal/ablationBatches.ts';
 import { activeFeatures } from '../causal/activeFeatures.ts';
 import { meanEffect, relativeDrop, type MeanEffect } from '../causal/effect.ts';
-import { addFeatureEdit, preActivation } from '../causal/featureEdit.ts';
-import { startBefore } from '../causal/hookOrder.ts';
+import { activationOf, addFeatureEdit } from '../causal/featureEdit.ts';
+import { pointsOf, startBefore } from '../causal/hookOrder.ts';
 import { proposeSources, type ActiveSource } from '../causal/proposeSources.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { invariant } from '../domain/errors.ts';
@@ -44,10 +44,10 @@ export interface AblationReport {
 /**
  * What ablating each feature of `source` at all positions of a context does to feature `index` of `target` at the
  * context's last token: the mean over contexts of (a − a_ablated + ε)/(a + ε) (Cunningham et al. 2023, section 5 and its
- * code). Every number comes from running the network from the source's hook point on, with x′ = x − s·c_j f_j; a feature
- * silent in a context has effect 0 there, and that counts in the mean.
+ * code). Every number comes from running the network from where the source writes on, with x′ = x − s·c_j f_j there; a
+ * feature silent in a context has effect 0 there, and that counts in the mean.
  *
- * The target must lie after the source. One call holds contexts·T·D numbers per hook point, plus what the batches under
+ * The target must be read no earlier than the source writes. One call holds contexts·T·D numbers per hook point, plus what the batches under
  * way hold.
  */
 export async function ablationEdges(
@@ -58,7 +58,7 @@ export async function ablationEdges(
   options: AblationOptions,
 ): Promise<AblationReport> {
   const d = model.info.dModel;
-  const hook = source.config.hookPoint;
+  const { edit: hook } = pointsOf(source.config, d);
   const start = startBefore(hook);
   const cols = Math.max(...contexts.map(({ ids }) => ids.length));
   const batch = { rows: contexts.length, cols, ids: new Int32Array(contexts.length * cols), lengths: Int32Array.from(contexts, ({ ids }) => ids.length) };
@@ -66,7 +66,7 @@ export async function ablationEdges(
   const clean = await model.forward({ batch, taps: [start, target.weights.config.hookPoint], logits: 'none', encode: [source] });
   const streams = tapOf(clean.taps, start);
   const read = (taps: ReadonlyMap<HookPoint, Float32Array>, row: number, width: number, length: number): number =>
-    Math.max(0, preActivation(target.weights, target.index, tapOf(taps, target.weights.config.hookPoint), (row * width + length - 1) * d));
+    activationOf(target.weights, target.index, tapOf(taps, target.weights.config.hookPoint), (row * width + length - 1) * d);
   const active = contexts.map(({ ids }, b) => read(clean.taps, b, cols, ids.length));
   const counted = [...active.keys()].filter((b) => active[b] > contexts[b].above);
   const found = [...activeFeatures(clean.codes[0], cols)].filter(([, at]) => counted.some((context) => at.has(context)));
@@ -109,7 +109,7 @@ export async function ablationEdges(
 function takeOut(delta: Float32Array, at: number, source: DictionaryWeights, [index, places]: ActiveSource, context: number): void {
   const place = places.get(context);
   invariant(place !== undefined, 'a feature is ablated where it is silent');
-  place.positions.forEach((t, i) => addFeatureEdit(delta, at + t * source.config.dIn, source, index, -place.activations[i]));
+  place.positions.forEach((t, i) => addFeatureEdit(delta, at + t * source.config.dOut, source, index, -place.activations[i]));
 }
 
 function tapOf(taps: ReadonlyMap<HookPoint, Float32Array>, hook: HookPoint): Float32Array {

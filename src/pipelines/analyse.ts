@@ -5,6 +5,7 @@ import { stateToTensors, tensorsToState, type FloatTensors } from '../activation
 import { FeatureCollector } from '../activations/featureCollector.ts';
 import { logitDirections, unitRows } from '../activations/logitDirections.ts';
 import { topProducts, type TopProducts } from '../activations/topProducts.ts';
+import { pointsOf } from '../causal/hookOrder.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { CallerError } from '../domain/errors.ts';
 import type { FeatureAnalysis } from '../domain/feature.ts';
@@ -54,7 +55,7 @@ export interface AnalysedDictionary {
 /**
  * One pass over token rows that finds, for every feature of all dictionaries: density, max, mean, histogram, top, quantile
  * and random exemplars (src/activations/featureCollector.ts says how); then from the weights alone its top and bottom
- * output tokens and its nearest decoder neighbours.
+ * output tokens (none for dictionaries that write at mlp_in) and its nearest decoder neighbours.
  *
  * Memory: about 16 kB per feature that fires, whatever the length of the text. After a crash the same call continues from
  * the last checkpoint and gives the same bytes, because batches are consumed in the order of rows.
@@ -100,7 +101,7 @@ function check({ model, dictionaries, tokens, rows }: AnalyseInput): void {
   const names = dictionaries.map(({ config }) => config.name);
   if (new Set(names).size !== names.length) throw new CallerError('BAD_INPUT', `dictionaries must have different names, found ${names.join(', ')}`);
   for (const { config } of dictionaries) {
-    if (config.dIn !== model.info.dModel) throw new CallerError('BAD_DICTIONARY', `dictionary ${config.name} reads ${config.dIn} numbers, model ${model.info.name} has ${model.info.dModel}`);
+    pointsOf(config, model.info.dModel);
   }
 }
 
@@ -157,7 +158,9 @@ async function write(input: AnalyseInput, weights: DictionaryWeights, collector:
 
 /** Features in order, a block at a time. Work: F·V·D multiply-adds for the tokens and F²·D for the neighbours, on one core. */
 async function* describe({ model, tokens, rows }: AnalyseInput, weights: DictionaryWeights, collector: FeatureCollector): AsyncGenerator<FeatureAnalysis> {
-  const { dIn: d, nFeatures } = weights.config;
+  const { dOut: d, nFeatures } = weights.config;
+  // What is added to an MLP's input is not in the residual stream: the unembedding never sees it.
+  const reachesLogits = !pointsOf(weights.config, model.info.dModel).edit.startsWith('mlp_in.');
   const [unembedding, norm] = await Promise.all([model.unembedding(), model.finalNorm()]);
   const directions = logitDirections(weights, norm.gain, norm.centres);
   const units = unitRows(weights);
@@ -165,7 +168,7 @@ async function* describe({ model, tokens, rows }: AnalyseInput, weights: Diction
   for (let from = 0; from < nFeatures; from += BLOCK) {
     await setImmediate();
     const to = Math.min(nFeatures, from + BLOCK);
-    const logits = topProducts(directions, unembedding, d, { from, to, k: EDGE_TOKENS, least: true });
+    const logits = reachesLogits ? topProducts(directions, unembedding, d, { from, to, k: EDGE_TOKENS, least: true }) : { greatest: null, least: null };
     const near = topProducts(units, units, d, { from, to, k: NEIGHBOURS, exclude: (row) => row }).greatest;
     const found = Array.from({ length: to - from }, (_, i) => collector.feature(from + i));
     const texts = await lookup(found.flatMap(({ exemplars }) => exemplars.map(({ row }) => row)));

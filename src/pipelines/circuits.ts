@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { hookOrder } from '../causal/hookOrder.ts';
-import type { DictionaryWeights } from '../domain/dictionary.ts';
+import { outputHookPointOf, type DictionaryWeights } from '../domain/dictionary.ts';
 import { CallerError, invariant } from '../domain/errors.ts';
 import type { CircuitEdge, FeatureAnalysis } from '../domain/feature.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
@@ -26,7 +26,7 @@ export interface CircuitOptions {
    * one for all greater depths; default [3, 1], as in the paper's figure.
    */
   readonly follow: readonly number[];
-  /** Sources of a feature: `previous` = the nearest earlier hook point (the paper); `all` = every earlier one. */
+  /** Sources of a feature: `previous` = dictionaries that write at the nearest earlier hook point (the paper); `all` = at every earlier one. */
   readonly sources: 'previous' | 'all';
   /**
    * Longest context in tokens; default 64 (the paper took 30). A longer one keeps the row's first token, which attention
@@ -162,11 +162,15 @@ async function measure(
   return { ...node, edges: edges.slice(0, options.keep), contexts: counted, ablations, silent, unmeasured };
 }
 
-/** Dictionaries at earlier hook points: all, or those at the nearest one. */
+/**
+ * Dictionaries that are read before `weights` is and write no later than that: all, or those that write at the latest such
+ * point. An autoencoder writes where it reads; a transcoder can feed one that is read right where it writes.
+ */
 function earlier(weights: DictionaryWeights, all: readonly DictionaryWeights[], which: 'previous' | 'all'): DictionaryWeights[] {
-  const order = (one: DictionaryWeights): number => hookOrder(one.config.hookPoint);
-  const before = all.filter((one) => order(one) < order(weights)).sort((a, b) => order(b) - order(a));
-  return which === 'all' ? before : before.filter((one) => order(one) === order(before[0]));
+  const reads = (one: DictionaryWeights): number => hookOrder(one.config.hookPoint);
+  const writes = (one: DictionaryWeights): number => hookOrder(outputHookPointOf(one.config));
+  const before = all.filter((one) => reads(one) < reads(weights) && writes(one) <= reads(weights)).sort((a, b) => writes(b) - writes(a));
+  return which === 'all' ? before : before.filter((one) => writes(one) === writes(before[0]));
 }
 
 /** Where a feature's top exemplars peak, and how high. */

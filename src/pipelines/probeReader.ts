@@ -1,5 +1,5 @@
+import { activationAt } from '../causal/activeFeatures.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
-import type { SparseCodes } from '../domain/sparseCodes.ts';
 import type { Probe } from '../interp/pattern/probe.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 
@@ -37,7 +37,7 @@ export class ProbeReader {
     await this.#inBatches(rows, async (batch, ids, length) => {
       const { codes } = await this.#model.forward({ batch: tokenBatch(ids, length), taps: [], logits: 'none', encode: [this.#dictionary] });
       batch.forEach((row, b) => {
-        for (const probe of row.askedBy) values[probe] = valueAt(codes[0], b * length + length - 1, probes[probe].feature);
+        for (const probe of row.askedBy) values[probe] = activationAt(codes[0], b * length + length - 1, probes[probe].feature);
       });
     });
     return values;
@@ -113,18 +113,6 @@ function uniqueRows(rows: readonly (readonly number[])[]): UniqueRow[] {
 function tokenBatch(ids: Int32Array, length: number): { rows: number; cols: number; ids: Int32Array; lengths: Int32Array } {
   const rows = ids.length / length;
   return { rows, cols: length, ids, lengths: new Int32Array(rows).fill(length) };
-}
-
-/** Activation of one feature in one row of codes (features ascend: binary search); 0 where it is inactive. */
-export function valueAt(codes: SparseCodes, row: number, feature: number): number {
-  let low = codes.offsets[row];
-  let high = codes.offsets[row + 1];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (codes.features[middle] < feature) low = middle + 1;
-    else high = middle;
-  }
-  return low < codes.offsets[row + 1] && codes.features[low] === feature ? codes.values[low] : 0;
 }
 
 /** Indices of the n largest entries, largest first; n small. */

@@ -151,7 +151,7 @@ test('bad input is a named error', () =>
       [{ rows: { from: 0, to: ROWS + 1 } }, 'BAD_INPUT', /0 to 60/],
       [{ dictionaries: [] }, 'BAD_INPUT', /no dictionaries/],
       [{ dictionaries: [first, { ...second, config: { ...second.config, name: first.config.name } }] }, 'BAD_INPUT', /different names/],
-      [{ dictionaries: [{ ...first, config: { ...first.config, dIn: 7 } }] }, 'BAD_DICTIONARY', /reads 7/],
+      [{ dictionaries: [{ ...first, config: { ...first.config, dIn: 7 } }] }, 'BAD_DICTIONARY', /vectors of 7 numbers/],
       [{ tokens: { ...input.tokens, tokenizerHash: 'x', cols: COLS, rows: ROWS } }, 'TOKENIZER_MISMATCH', /tokenise/],
       [{ tokens: { ...input.tokens, cols: 1000 } }, 'TEXT_TOO_LONG', /at most 48/],
     ];

@@ -15,7 +15,7 @@ export interface WorkerSetup {
 
 /** A dictionary's encoder, in shared memory, so that sending it is free. */
 export interface SharedEncoder {
-  /** Names the weights and the scale; sessions are kept under it. */
+  /** Names the weights and the scale, all that a session is made from; sessions are kept under it. */
   readonly key: string;
   readonly dIn: number;
   readonly nFeatures: number;

@@ -1,4 +1,4 @@
-import type { DictionaryWeights } from '../../domain/dictionary.ts';
+import { outputHookPointOf, type DictionaryWeights } from '../../domain/dictionary.ts';
 import { CallerError, invariant } from '../../domain/errors.ts';
 import type { HookPoint } from '../../domain/hookPoint.ts';
 import type { TokenBatch } from '../../domain/model.ts';
@@ -133,17 +133,32 @@ function sumDeltas(
   return [...sums];
 }
 
-function checkDictionary({ config, encoder, encoderBias }: DictionaryWeights, sizes: ModelSizes, field: readonly string[]): void {
-  const { architecture, dIn, nFeatures, inputScale, name } = config;
-  if (architecture !== 'tied' && architecture !== 'untied') {
-    throw new CallerError('UNSUPPORTED', `dictionary ${name}: reading ${architecture} dictionaries in a model run is not supported, expected tied or untied`, { field });
-  }
+/** Shapes and ranges of everything but the numbers of the matrices, whatever the architecture. */
+function checkDictionary(dictionary: DictionaryWeights, sizes: ModelSizes, field: readonly string[]): void {
+  const { config, encoder, encoderBias, threshold, decoder, decoderBias, skip } = dictionary;
+  const { dIn, dOut, nFeatures, inputScale, outputScale, k, name } = config;
   const bad = (message: string): never => {
     throw new CallerError('BAD_DICTIONARY', `dictionary ${name}: ${message}`, { field });
   };
+  // Every hook point is as wide as the residual stream.
   if (dIn !== sizes.dModel) bad(`reads vectors of ${dIn} numbers, the model's have ${sizes.dModel}`);
+  if (dOut !== sizes.dModel) bad(`writes vectors of ${dOut} numbers, the model's have ${sizes.dModel}`);
+  const [reads, writes] = [pointOf(config.hookPoint, sizes.layers), pointOf(outputHookPointOf(config), sizes.layers)];
+  if (depthOf(writes) < depthOf(reads)) bad(`reads at ${config.hookPoint} and writes at ${config.outputHookPoint}, which comes before: expected a later point`);
   if (encoder.length !== nFeatures * dIn) bad(`encoder: expected ${nFeatures} x ${dIn} numbers, found ${encoder.length}`);
   if (encoderBias.length !== nFeatures) bad(`encoder bias: expected ${nFeatures} numbers, found ${encoderBias.length}`);
-  if (!(inputScale > 0 && Number.isFinite(inputScale))) bad(`input scale: expected a positive number, found ${inputScale}`);
+  if (decoder.length !== nFeatures * dOut) bad(`decoder: expected ${nFeatures} x ${dOut} numbers, found ${decoder.length}`);
+  if (decoderBias.length !== dOut) bad(`decoder bias: expected ${dOut} numbers, found ${decoderBias.length}`);
+  if (skip !== null && skip.length !== dOut * dIn) bad(`linear path: expected ${dOut} x ${dIn} numbers, found ${skip.length}`);
+  if (threshold !== null) {
+    if (threshold.length !== nFeatures) bad(`thresholds: expected ${nFeatures} numbers, found ${threshold.length}`);
+    // Infinity shuts a feature off.
+    const odd = threshold.findIndex((theta) => !(theta >= 0));
+    if (odd >= 0) bad(`threshold of feature ${odd}: expected a number of at least 0, found ${threshold[odd]}`);
+  }
+  if (k !== null && !(Number.isInteger(k) && k >= 1)) bad(`k: expected a whole number of at least 1, or none, found ${k}`);
+  for (const [what, scale] of [['input', inputScale], ['output', outputScale]] as const) {
+    if (!(scale > 0 && Number.isFinite(scale))) bad(`${what} scale: expected a positive number, found ${scale}`);
+  }
   invariant(Number.isInteger(nFeatures) && nFeatures > 0, 'a dictionary has features');
 }

@@ -9,7 +9,8 @@ import type { SharedEncoder } from './messages.ts';
 export class CodeCollector {
   readonly #nFeatures: number;
   readonly #threshold: Float32Array | null;
-  readonly #k: number;
+  /** Room for the k features kept of a row; null = all are. */
+  readonly #largest: Uint32Array | null;
   readonly #offsets: Uint32Array;
   #features = new Uint32Array(1024);
   #values = new Float32Array(1024);
@@ -19,7 +20,7 @@ export class CodeCollector {
   constructor(rows: number, { nFeatures, threshold, k }: Pick<SharedEncoder, 'nFeatures' | 'threshold' | 'k'>) {
     this.#nFeatures = nFeatures;
     this.#threshold = threshold;
-    this.#k = k ?? Infinity;
+    this.#largest = k === null || k >= nFeatures ? null : new Uint32Array(k);
     this.#offsets = new Uint32Array(rows + 1);
   }
 
@@ -27,6 +28,12 @@ export class CodeCollector {
   add(row: number, dense: Float32Array, start: number): void {
     invariant(row >= this.#row, 'rows of codes come in ascending order');
     this.#closeUpTo(row);
+    if (this.#largest === null) this.#addAll(dense, start);
+    else this.#addLargest(dense, start, this.#largest);
+    this.#closeUpTo(row + 1);
+  }
+
+  #addAll(dense: Float32Array, start: number): void {
     this.#reserve(this.#nFeatures);
     let count = this.#count;
     const features = this.#features;
@@ -40,20 +47,43 @@ export class CodeCollector {
         count++;
       }
     }
-    this.#count = count - this.#count > this.#k ? this.#keepLargest(this.#count, count) : count;
-    this.#closeUpTo(row + 1);
+    this.#count = count;
   }
 
-  /** Keeps the k largest of entries [from, to), in order of their features; returns where they now end. */
-  #keepLargest(from: number, to: number): number {
-    const values = this.#values;
-    const order = Uint32Array.from({ length: to - from }, (_, i) => from + i).sort((a, b) => values[b] - values[a] || a - b);
-    const kept = order.subarray(0, this.#k).sort();
-    for (const [i, at] of kept.entries()) {
-      this.#features[from + i] = this.#features[at];
-      values[from + i] = values[at];
+  /**
+   * A heap of the best k so far with the worst on top. About half of F are active before the choice, but few of them are
+   * better than that one, so this costs little more than looking at each once.
+   */
+  #addLargest(dense: Float32Array, start: number, heap: Uint32Array): void {
+    const k = heap.length;
+    const threshold = this.#threshold;
+    const worse = (a: number, b: number): boolean => dense[start + a] < dense[start + b] || (dense[start + a] === dense[start + b] && a > b);
+    let size = 0;
+    let bar = 0; // value on top of a full heap
+    for (let j = 0; j < this.#nFeatures; j++) {
+      const value = dense[start + j];
+      // Of equal ones the earlier stays, so only a greater one comes in.
+      if (!(value > bar) || (threshold !== null && !(value > threshold[j]))) continue;
+      let at = size;
+      if (size < k) {
+        for (size++; at > 0 && worse(j, heap[(at - 1) >> 1]); at = (at - 1) >> 1) heap[at] = heap[(at - 1) >> 1];
+      } else {
+        at = 0;
+        for (let child = 1; child < k; child = 2 * at + 1) {
+          if (child + 1 < k && worse(heap[child + 1], heap[child])) child++;
+          if (!worse(heap[child], j)) break;
+          heap[at] = heap[child];
+          at = child;
+        }
+      }
+      heap[at] = j;
+      if (size === k) bar = dense[start + heap[0]];
     }
-    return from + kept.length;
+    this.#reserve(size);
+    for (const feature of heap.subarray(0, size).sort()) {
+      this.#features[this.#count] = feature;
+      this.#values[this.#count++] = dense[start + feature];
+    }
   }
 
   #closeUpTo(row: number): void {
