@@ -49,28 +49,45 @@ export function reconstructionError(step: StepBuilder, spec: TrainerSpec, linear
   return { e, mse: mul(reduceSumSquare(e), 1 / (spec.batchSize * spec.dOut)) };
 }
 
+/** Gradients of what is shared, before the biases' and the linear path's are derived from them. */
+export interface CoreGradients {
+  /** dL/dE [F, D]: dhᵀ·input. */
+  readonly encoder: Value;
+  /** Σ_B dh [F]. */
+  readonly sumDh: Value;
+  /** dL/dW [F, dOut]: cᵀg, plus what other losses add. */
+  readonly decoder: Value;
+}
+
 /**
  * Gradients of the shared parameters.
- * @param decoderGradient dL/dW [F, dOut]: cᵀg, plus what other losses add.
- * @param g dL/dx̂ [B, dOut], all losses together, for the biases and the linear path.
+ * @param g dL/dx̂ [B, dOut] of all losses that reach the output bias and the linear path.
+ */
+export function assembleGradients(step: StepBuilder, { transcoder }: TrainerSpec, linear: Linear, core: CoreGradients, g: Value): Record<string, Value> {
+  const { gemm, reduceSum, sub, matMul } = step.ops;
+  const sumG = reduceSum(g, [0], false);
+  return {
+    encoder: core.encoder,
+    encoderBias: core.sumDh,
+    decoder: core.decoder,
+    decoderBias: transcoder ? sumG : sub(sumG, matMul(core.sumDh, linear.encoder)),
+    ...(linear.skip === null ? {} : { skip: gemm(g, step.x, { transA: true }) }),
+  };
+}
+
+/**
+ * `assembleGradients` where one dh says everything about the encoder.
+ * @param decoderGradient dL/dW [F, dOut].
  * @param dh dL/dh [B, F].
  */
 export function linearGradients(
   step: StepBuilder,
-  { transcoder }: TrainerSpec,
+  spec: TrainerSpec,
   linear: Linear,
   { decoderGradient, g, dh }: { readonly decoderGradient: Value; readonly g: Value; readonly dh: Value },
 ): Record<string, Value> {
-  const { gemm, reduceSum, sub, matMul } = step.ops;
-  const db = reduceSum(dh, [0], false);
-  const sumG = reduceSum(g, [0], false);
-  return {
-    encoder: gemm(dh, linear.input, { transA: true }),
-    encoderBias: db,
-    decoder: decoderGradient,
-    decoderBias: transcoder ? sumG : sub(sumG, matMul(db, linear.encoder)),
-    ...(linear.skip === null ? {} : { skip: gemm(g, step.x, { transA: true }) }),
-  };
+  const { gemm, reduceSum } = step.ops;
+  return assembleGradients(step, spec, linear, { encoder: gemm(dh, linear.input, { transA: true }), sumDh: reduceSum(dh, [0], false), decoder: decoderGradient }, g);
 }
 
 /**

@@ -2,10 +2,11 @@ import type { DictionaryArchitecture } from '../domain/dictionary.ts';
 import { CallerError } from '../domain/errors.ts';
 import type { TrainableArchitecture } from './architecture.ts';
 import { tied } from './tied.ts';
+import { topk } from './topk.ts';
 import { untied } from './untied.ts';
 
 /** Every architecture that can be trained: a new one is a file and a line here. */
-export const TRAINABLE: readonly TrainableArchitecture[] = [tied, untied];
+export const TRAINABLE: readonly TrainableArchitecture[] = [tied, untied, topk];
 
 /** Throws UNSUPPORTED when the architecture cannot be trained. */
 export function trainableArchitecture(name: DictionaryArchitecture): TrainableArchitecture {

@@ -14,6 +14,8 @@ interface Parameter {
   readonly m: Value;
   readonly v: Value;
   readonly unitRows: boolean;
+  readonly stepFactor: number;
+  readonly floor: number | undefined;
 }
 
 /** torch's clip_grad_norm_ adds this to the norm. */
@@ -52,10 +54,12 @@ export class StepBuilder {
   /**
    * Declares a parameter with its moments `<name>.m` and `<name>.v`.
    * @param unitRows keep each row at length 1: the part of its gradient along the row is removed first.
+   * @param stepFactor its step size in units of the others'.
+   * @param floor least value after a step.
    */
-  parameter(name: string, shape: readonly number[], { unitRows = false } = {}): Value {
+  parameter(name: string, shape: readonly number[], { unitRows = false, stepFactor = 1, floor }: { unitRows?: boolean; stepFactor?: number; floor?: number } = {}): Value {
     const [value, m, v] = [name, `${name}.m`, `${name}.v`].map((each) => this.g.input(each, 'float32', shape));
-    this.#parameters.push({ name, shape, value, m, v, unitRows });
+    this.#parameters.push({ name, shape, value, m, v, unitRows, stepFactor, floor });
     return value;
   }
 
@@ -68,6 +72,12 @@ export class StepBuilder {
   /** Declares a scalar input [1]; the architecture's `scalars` gives its value each step. */
   scalar(name: string): Value {
     return this.g.input(name, 'float32', [1]);
+  }
+
+  /** Vectors since each feature was last active, this batch included [F]. @param fired as in `finish`. */
+  sinceFiredAfter(fired: Value): Value {
+    const { where, greater, add } = this.ops;
+    return where(greater(fired, 0), 0, add(this.sinceFired, this.#spec.batchSize));
   }
 
   /**
@@ -83,7 +93,7 @@ export class StepBuilder {
     readonly mse: Value;
   }): StepGraph {
     const { g, ops } = this;
-    const { add, sub, mul, div, max, min, sqrt, where, greater, reduceSum, reduceSumSquare, reduceL2, reduceMean, cast, reshape } = ops;
+    const { add, sub, mul, div, max, min, sqrt, greater, reduceSum, reduceSumSquare, reduceL2, reduceMean, cast, reshape } = ops;
     const { batchSize: B, nFeatures: F, hyper } = this.#spec;
     const stepSize = this.scalar('stepSize');
     const secondCorrection = this.scalar('secondCorrection');
@@ -103,10 +113,11 @@ export class StepBuilder {
       stateNames.push(name);
       g.output(value, `next.${name}`, 'float32', shape);
     };
-    this.#parameters.forEach(({ name, shape, value, m, v, unitRows }, i) => {
+    this.#parameters.forEach(({ name, shape, value, m, v, unitRows, stepFactor, floor }, i) => {
       const gradient = factor === null ? gradients[i]! : mul(gradients[i]!, factor);
-      const next = adamUpdate(g, { p: value, gradient, m, v, stepSize, secondCorrection }, hyper);
-      write(name, unitRows ? div(next.p, max(reduceL2(next.p, [1]), NORM_FLOOR)) : next.p, shape);
+      const next = adamUpdate(g, { p: value, gradient, m, v, stepSize: stepFactor === 1 ? stepSize : mul(stepSize, stepFactor), secondCorrection }, hyper);
+      const bounded = floor === undefined ? next.p : max(next.p, floor);
+      write(name, unitRows ? div(bounded, max(reduceL2(bounded, [1]), NORM_FLOOR)) : bounded, shape);
       write(`${name}.m`, next.m, shape);
       write(`${name}.v`, next.v, shape);
     });
@@ -115,7 +126,7 @@ export class StepBuilder {
       invariant(value !== undefined, `no next value of ${name}`);
       write(name, value, shape);
     }
-    const since = where(greater(end.fired, 0), 0, add(this.sinceFired, B));
+    const since = this.sinceFiredAfter(end.fired);
     write('sinceFired', since, [F]);
     const scalar = (value: Value, name: string): void => g.output(reshape(value, [1]), name, 'float32', [1]);
     scalar(end.loss, 'loss');
