@@ -21,6 +21,7 @@ export interface Linear {
   /** x − b′, or x in a transcoder [B, D]. */
   readonly input: Value;
   readonly encoder: Value;
+  readonly encoderBias: Value;
   readonly decoder: Value;
   readonly decoderBias: Value;
   readonly skip: Value | null;
@@ -37,7 +38,7 @@ export function declareLinear(step: StepBuilder, { dIn: D, dOut, nFeatures: F, t
   const decoderBias = step.parameter('decoderBias', [dOut]);
   const linearPath = skip ? step.parameter('skip', [dOut, D]) : null;
   const input = transcoder ? step.x : sub(step.x, decoderBias);
-  return { input, encoder, decoder, decoderBias, skip: linearPath, h: gemm(input, encoder, { transB: true, c: encoderBias }) };
+  return { input, encoder, encoderBias, decoder, decoderBias, skip: linearPath, h: gemm(input, encoder, { transB: true, c: encoderBias }) };
 }
 
 /** x̂ − target [B, dOut] and the mean squared error per element [1, 1]. */

@@ -42,6 +42,7 @@ export function opsOf(g: GraphBuilder) {
     reduceSum: reduction('ReduceSum'),
     reduceMean: reduction('ReduceMean'),
     reduceMax: reduction('ReduceMax'),
+    reduceMin: reduction('ReduceMin'),
     reduceSumSquare: reduction('ReduceSumSquare'),
     reduceL2: reduction('ReduceL2'),
     matMul: (a: Value, b: Value) => g.node('MatMul', [a, b]),
