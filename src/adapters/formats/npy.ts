@@ -1,15 +1,8 @@
 import { badForeign } from './foreign.ts';
-import { elementsOf, gather, type TorchTensor, type TorchType } from './torchTensors.ts';
+import { WIDTHS, elementsOf, gather, type TypedTensor, type ElementType } from './typedTensors.ts';
 
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
-const TYPES: Readonly<Record<string, { readonly type: TorchType; readonly bytes: number }>> = {
-  f4: { type: 'float32', bytes: 4 },
-  f2: { type: 'float16', bytes: 2 },
-  f8: { type: 'float64', bytes: 8 },
-  i8: { type: 'int64', bytes: 8 },
-  i4: { type: 'int32', bytes: 4 },
-  b1: { type: 'bool', bytes: 1 },
-};
+const TYPES: Readonly<Record<string, ElementType>> = { f4: 'float32', f2: 'float16', f8: 'float64', i8: 'int64', i4: 'int32', b1: 'bool' };
 const MAX_RANK = 8;
 const HEADER = /^\{\s*'descr'\s*:\s*'([^']*)'\s*,\s*'fortran_order'\s*:\s*(True|False)\s*,\s*'shape'\s*:\s*\(([\d\s,]*)\)\s*,?\s*\}\s*$/;
 
@@ -21,7 +14,7 @@ const HEADER = /^\{\s*'descr'\s*:\s*'([^']*)'\s*,\s*'fortran_order'\s*:\s*(True|
  * Format: numpy.lib.format, "Format Version 1.0".
  * @param path, name what an error calls the file and the array.
  */
-export function readNpy(bytes: Buffer, path: string, name: string): TorchTensor {
+export function readNpy(bytes: Buffer, path: string, name: string): TypedTensor {
   const fail = (what: string, cause?: unknown): Error => badForeign(path, `array ${name} ${what}`, cause);
   if (bytes.length < 12 || !bytes.subarray(0, 6).equals(MAGIC)) throw fail('does not begin as a numpy array; the file is damaged or of another format');
   const version = bytes[6]!;
@@ -36,20 +29,20 @@ export function readNpy(bytes: Buffer, path: string, name: string): TorchTensor 
   if (match === null) throw fail(`has a header that is no numpy header: ${JSON.stringify(header.slice(0, 80))}; the file is damaged, fetch it again`);
   const [, descr, order, dims] = match as unknown as [string, string, string, string];
   if (/^\|?O/.test(descr)) throw fail('holds Python objects, which only executing a pickle could read; save it as plain numbers (array.astype("float32"))');
-  const found = TYPES[descr.slice(1)];
-  if (found === undefined || !/^[<>|=]/.test(descr)) throw fail(`has type ${JSON.stringify(descr)}, expected one of ${Object.keys(TYPES).join(', ')}`);
+  const type = Object.hasOwn(TYPES, descr.slice(1)) ? TYPES[descr.slice(1)] : undefined;
+  if (type === undefined || !/^[<>|=]/.test(descr)) throw fail(`has type ${JSON.stringify(descr)}, expected one of ${Object.keys(TYPES).join(', ')}`);
   const shape = dims.split(',').map((dim) => dim.trim()).filter((dim) => dim !== '').map(Number);
   if (shape.length > MAX_RANK || !shape.every(Number.isSafeInteger)) throw fail(`has shape (${dims}), expected at most ${MAX_RANK} sizes`);
   const elements = shape.reduce((product, dim) => product * dim, 1);
   const data = bytes.subarray(start + length);
-  if (data.length !== elements * found.bytes) throw fail(`of shape [${shape.join(', ')}] ${found.type} has ${data.length} bytes, expected ${elements * found.bytes}; the file is truncated or damaged, fetch it again`);
+  if (data.length !== elements * WIDTHS[type]) throw fail(`of shape [${shape.join(', ')}] ${type} has ${data.length} bytes, expected ${elements * WIDTHS[type]}; the file is truncated or damaged, fetch it again`);
   let storage: Float32Array;
   try {
-    storage = elementsOf(data, found.type, descr.startsWith('>'));
+    storage = elementsOf(data, type, descr.startsWith('>'));
   } catch (error) {
     throw error instanceof RangeError ? fail(error.message, error) : error;
   }
-  return { shape, type: found.type, data: gather(storage, 0, shape, stridesOf(shape, order === 'True')) };
+  return { shape, type: type, data: gather(storage, 0, shape, stridesOf(shape, order === 'True')) };
 }
 
 function stridesOf(shape: readonly number[], fortran: boolean): number[] {

@@ -1,5 +1,5 @@
 import { readNpy } from './npy.ts';
-import type { TorchTensor } from './torchTensors.ts';
+import type { TypedTensor } from './typedTensors.ts';
 import { openZip, type ZipLimits } from './zip.ts';
 
 /** An open .npz file: a zip of arrays. */
@@ -7,7 +7,7 @@ export interface Npz {
   /** Names of the arrays, without `.npy`. */
   readonly names: readonly string[];
   /** One array as float32, row-major; `type` is what the file holds. Throws BAD_DICTIONARY when there is none or it is damaged. */
-  array(name: string): Promise<TorchTensor>;
+  array(name: string): Promise<TypedTensor>;
   close(): Promise<void>;
 }
 

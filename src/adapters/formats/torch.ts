@@ -3,7 +3,7 @@ import { badForeign } from './foreign.ts';
 import { unreadable } from './foreignFiles.ts';
 import { unpickle, type Allowed } from './pickle.ts';
 import { asKind, describe, type PickleObject, type PickleTuple, type PickleValue } from './pickleValues.ts';
-import { STORAGES, elementsOf, gather, type TorchTensor } from './torchTensors.ts';
+import { WIDTHS, elementsOf, gather, type ElementType, type TypedTensor } from './typedTensors.ts';
 import { openZip, type Zip, type ZipLimits } from './zip.ts';
 
 /** A file written by torch.save: its pickle as inert values, and the tensors these name. */
@@ -12,7 +12,7 @@ export interface TorchFile {
   /** Whether a value of the pickle is a tensor or parameter. */
   isTensor(value: PickleValue | undefined): boolean;
   /** The tensor; `name` is what an error calls it. Throws BAD_DICTIONARY when it reaches outside its storage. */
-  tensor(value: PickleValue | undefined, name: string): Promise<TorchTensor>;
+  tensor(value: PickleValue | undefined, name: string): Promise<TypedTensor>;
   close(): Promise<void>;
 }
 
@@ -24,6 +24,20 @@ const GIVEN_SLACK = 16 << 20;
 const MAX_RANK = 8;
 const TENSOR = 'torch._utils._rebuild_tensor_v2';
 const PARAMETER = 'torch._utils._rebuild_parameter';
+
+/** Storage class → its elements. */
+const STORAGES: Readonly<Record<string, ElementType>> = {
+  'torch.FloatStorage': 'float32',
+  'torch.HalfStorage': 'float16',
+  'torch.BFloat16Storage': 'bfloat16',
+  'torch.DoubleStorage': 'float64',
+  'torch.LongStorage': 'int64',
+  'torch.IntStorage': 'int32',
+  'torch.ShortStorage': 'int16',
+  'torch.CharStorage': 'int8',
+  'torch.ByteStorage': 'uint8',
+  'torch.BoolStorage': 'bool',
+};
 
 /** Names that torch.save writes for tensors, sizes, dtypes and the numpy scalars people keep beside them. */
 const ALLOWED: ReadonlyMap<string, Allowed> = new Map<string, Allowed>([
@@ -84,7 +98,7 @@ class Tensors {
     for (const name of zip.names) this.#fileBytes += zip.sizeOf(name);
   }
 
-  async read(value: PickleValue | undefined, name: string): Promise<TorchTensor> {
+  async read(value: PickleValue | undefined, name: string): Promise<TypedTensor> {
     const fail = (what: string): Error => badForeign(this.#zip.path, `tensor ${name} ${what}`);
     const found = tensorObject(value);
     if (found === undefined) throw fail(`is ${describe(value)}, expected a tensor`);
@@ -100,7 +114,7 @@ class Tensors {
     if (elements > storage.elements.length) throw fail(`[${shape.join(', ')}] is an expanded view of ${storage.elements.length} numbers; save it again with .contiguous()`);
     this.#given += 4 * elements;
     if (this.#given > MAX_GIVEN * this.#fileBytes + GIVEN_SLACK) throw fail(`: the tensors of the file together are more than ${MAX_GIVEN} times its ${this.#fileBytes} bytes; it looks made to exhaust memory`);
-    return { shape, type: STORAGES[storage.class]!.type, data: gather(storage.elements, offset, shape, strides) };
+    return { shape, type: STORAGES[storage.class]!, data: gather(storage.elements, offset, shape, strides) };
   }
 
   async #storage(value: PickleValue | undefined, fail: (what: string) => Error): Promise<{ class: string; elements: Float32Array }> {
@@ -115,7 +129,8 @@ class Tensors {
       if (known.class !== className) throw fail(`reads storage ${key} as ${className}, another tensor as ${known.class}; the file is damaged, fetch it again`);
       return known;
     }
-    const { type, bytes: width } = STORAGES[className]!;
+    const type = STORAGES[className]!;
+    const width = WIDTHS[type];
     const name = `${this.#folder}data/${key}`;
     if (this.#zip.sizeOf(name) !== count * width) throw fail(`lies in storage ${key} of ${this.#zip.sizeOf(name)} bytes, expected ${count} elements of ${width} bytes; the file is damaged, fetch it again`);
     let elements: Float32Array;

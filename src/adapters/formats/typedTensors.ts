@@ -1,35 +1,24 @@
 import { decodeInto } from '../../lm/safetensors.ts';
 import type { ForeignTensor } from './foreign.ts';
 
-/** Element types of PyTorch that we read. */
-export type TorchType = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool';
+/** Element types of PyTorch and numpy that we read. */
+export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool';
 
-export interface TorchTensor extends ForeignTensor {
+export interface TypedTensor extends ForeignTensor {
   /** As the file holds it; `data` is float32 whatever this is. */
-  readonly type: TorchType;
+  readonly type: ElementType;
 }
 
-/** Storage class of `torch` → its elements. */
-export const STORAGES: Readonly<Record<string, { readonly type: TorchType; readonly bytes: number }>> = {
-  'torch.FloatStorage': { type: 'float32', bytes: 4 },
-  'torch.HalfStorage': { type: 'float16', bytes: 2 },
-  'torch.BFloat16Storage': { type: 'bfloat16', bytes: 2 },
-  'torch.DoubleStorage': { type: 'float64', bytes: 8 },
-  'torch.LongStorage': { type: 'int64', bytes: 8 },
-  'torch.IntStorage': { type: 'int32', bytes: 4 },
-  'torch.ShortStorage': { type: 'int16', bytes: 2 },
-  'torch.CharStorage': { type: 'int8', bytes: 1 },
-  'torch.ByteStorage': { type: 'uint8', bytes: 1 },
-  'torch.BoolStorage': { type: 'bool', bytes: 1 },
-};
+/** Bytes of one element. */
+export const WIDTHS: Readonly<Record<ElementType, number>> = { float32: 4, float16: 2, bfloat16: 2, float64: 8, int64: 8, int32: 4, int16: 2, int8: 1, uint8: 1, bool: 1 };
 
 /**
  * Elements of a storage as float32. Exact but for float64, which is rounded. `bytes` may be reused as the answer's memory and
  * is changed in place when it is big-endian.
  * @throws RangeError for a whole number that float32 does not hold.
  */
-export function elementsOf(bytes: Buffer, type: TorchType, bigEndian: boolean): Float32Array {
-  const { bytes: width } = Object.values(STORAGES).find((storage) => storage.type === type)!;
+export function elementsOf(bytes: Buffer, type: ElementType, bigEndian: boolean): Float32Array {
+  const width = WIDTHS[type];
   if (bigEndian && width === 2) bytes.swap16();
   if (bigEndian && width === 4) bytes.swap32();
   if (bigEndian && width === 8) bytes.swap64();
