@@ -42,3 +42,79 @@ export function addSums(a: QualitySums, b: QualitySums): QualitySums {
     firings: Float64Array.from(a.firings, (count, j) => count + b.firings[j]!),
   };
 }
+
+/** Activations a feature needs to count as alive in the paper's code (standard_metrics.py: more than 10). */
+const PAPER_ALIVE = 10;
+
+/** Share of features active on more than 10 vectors, as the paper's code counts alive ones. Depends on how much is measured; higher is better. */
+export function aliveShareOverTen(firings: ArrayLike<number>): number {
+  let alive = 0;
+  for (let j = 0; j < firings.length; j++) if (firings[j]! > PAPER_ALIVE) alive++;
+  return alive / firings.length;
+}
+
+/**
+ * How reconstructions x̂ compare with what they stand for, x (the target, for a transcoder), both raw; the definitions are
+ * SAEBench's (core), taken over the whole sample instead of averaged over batches:
+ *
+ *     norm         = mean ‖x‖                     in the model's units
+ *     l2Ratio      = mean ‖x̂‖ / ‖x‖               1 is best; below 1 the reconstruction shrinks
+ *     cosine       = mean ⟨x, x̂⟩ / (‖x‖·‖x̂‖)      1 is best; 0 where x̂ = 0
+ *     relativeBias = mean ‖x̂‖² / mean ⟨x, x̂⟩      1 = unbiased; below 1 shrinkage, above 1 overshoot; null where ⟨x, x̂⟩ averages 0
+ *
+ * Vectors x = 0 have no ratio and no cosine and are left out of these two means (null when there is no other).
+ */
+export interface ReconstructionQuality {
+  readonly norm: number;
+  readonly l2Ratio: number | null;
+  readonly cosine: number | null;
+  readonly relativeBias: number | null;
+}
+
+/** Sums from which reconstructionQuality follows. */
+export interface ReconstructionSums {
+  readonly vectors: number;
+  /** Vectors other than 0. */
+  readonly nonZero: number;
+  readonly norm: number;
+  readonly ratio: number;
+  readonly cosine: number;
+  /** Σ‖x̂‖². */
+  readonly square: number;
+  /** Σ⟨x, x̂⟩. */
+  readonly product: number;
+}
+
+export const NO_RECONSTRUCTIONS: ReconstructionSums = { vectors: 0, nonZero: 0, norm: 0, ratio: 0, cosine: 0, square: 0, product: 0 };
+
+/** Adds vectors x [n, D] and their reconstructions to the sums. */
+export function addReconstructions(sums: ReconstructionSums, x: Float32Array, reconstruction: Float32Array, D: number): ReconstructionSums {
+  invariant(x.length === reconstruction.length && x.length % D === 0, `${reconstruction.length} numbers reconstruct ${x.length} in vectors of ${D}`);
+  let { nonZero, norm, ratio, cosine, square, product } = sums;
+  for (let start = 0; start < x.length; start += D) {
+    let [xx, rr, xr] = [0, 0, 0];
+    for (let d = start; d < start + D; d++) {
+      xx += x[d]! * x[d]!;
+      rr += reconstruction[d]! * reconstruction[d]!;
+      xr += x[d]! * reconstruction[d]!;
+    }
+    norm += Math.sqrt(xx);
+    square += rr;
+    product += xr;
+    if (xx === 0) continue;
+    nonZero++;
+    ratio += Math.sqrt(rr / xx);
+    if (rr > 0) cosine += xr / Math.sqrt(xx * rr);
+  }
+  return { vectors: sums.vectors + x.length / D, nonZero, norm, ratio, cosine, square, product };
+}
+
+export function reconstructionQuality({ vectors, nonZero, norm, ratio, cosine, square, product }: ReconstructionSums): ReconstructionQuality {
+  invariant(vectors > 0, 'quality of no reconstructions');
+  return {
+    norm: norm / vectors,
+    l2Ratio: nonZero === 0 ? null : ratio / nonZero,
+    cosine: nonZero === 0 ? null : cosine / nonZero,
+    relativeBias: product === 0 ? null : square / product,
+  };
+}
