@@ -5,10 +5,13 @@ import { intervene, type FeatureIntervention } from '../../src/catalog/intervene
 import { klDivergence, logSoftmax } from '../../src/causal/divergence.ts';
 import { addFeatureEdit, patchedActivation, preActivation, readFeature } from '../../src/causal/featureEdit.ts';
 import { hookOrder } from '../../src/causal/hookOrder.ts';
+import { encode } from '../../src/dictionary/encode.ts';
+import { outputHookPointOf, type DictionaryWeights } from '../../src/domain/dictionary.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import type { TokenBatch } from '../../src/domain/model.ts';
 import { Rng } from '../../src/math/rng.ts';
 import type { Edit, SubjectModel } from '../../src/ports/SubjectModel.ts';
+import { randomDictionary } from '../helpers/randomDictionary.ts';
 import { perfectDictionary, tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { readFixture } from '../lm/fixture.ts';
 
@@ -23,24 +26,57 @@ function batchOf(ids: Int32Array): TokenBatch {
   return { rows: 1, cols: ids.length, ids, lengths: Int32Array.of(ids.length) };
 }
 
-/** The definition, run the slow way: for each hook point in order a full run with all earlier edits, from the tokens. */
+/** Activations of one feature over the T positions of x. */
+function codesOf(weights: DictionaryWeights, index: number, x: Float32Array): Float32Array {
+  return encode(weights, x, [index]);
+}
+
+/** Σ change·outputScale·f_j at each position. */
+function deltaOf(weights: DictionaryWeights, index: number, change: ArrayLike<number>): Float32Array {
+  const { dOut, outputScale } = weights.config;
+  return Float32Array.from({ length: T * dOut }, (_, i) => change[Math.floor(i / dOut)] * outputScale * weights.decoder[index * dOut + (i % dOut)]);
+}
+
+/** The definition, run the slow way: for each hook point read, in order, a full run with all earlier edits, from the tokens. */
 async function naive(model: SubjectModel, base: Int32Array, target: Int32Array | null, features: readonly FeatureIntervention[]): Promise<Float32Array> {
-  const d = model.info.dModel;
   const edits: Edit[] = [];
   for (const order of [...new Set(features.map((f) => hookOrder(f.weights.config.hookPoint)))].sort((a, b) => a - b)) {
     const here = features.filter((f) => hookOrder(f.weights.config.hookPoint) === order);
     const at = here[0].weights.config.hookPoint;
     const x = (await model.forward({ batch: batchOf(base), edits, taps: [at], logits: 'none' })).taps.get(at)!;
     const y = target === null ? null : (await model.forward({ batch: batchOf(target), taps: [at], logits: 'none' })).taps.get(at)!;
-    const delta = new Float32Array(x.length);
-    for (const { weights, index, operation, positions } of here) {
-      const c = readFeature(weights, index, x, 0, T);
-      const wanted = y === null ? null : readFeature(weights, index, y, 0, T);
-      for (const t of positions) addFeatureEdit(delta, t * d, weights, index, patchedActivation(operation, c[t], wanted?.[t]) - c[t]);
-    }
-    edits.push({ at, delta });
+    edits.push(
+      ...here.map(({ weights, index, operation, positions }): Edit => {
+        const c = codesOf(weights, index, x);
+        const wanted = y === null ? null : codesOf(weights, index, y);
+        const change = Array.from(c, (value, t) => (positions.includes(t) ? patchedActivation(operation, value, wanted?.[t]) - value : 0));
+        return { at: outputHookPointOf(weights.config), delta: deltaOf(weights, index, change) };
+      }),
+    );
   }
   return (await model.forward({ batch: batchOf(base), edits, taps: [], logits: 'all' })).logits!;
+}
+
+/** Dictionaries of every kind at a hook point. */
+function dictionaryAt(hook: HookPoint, h: number, kind: number, width: number, last: number, seed: number): DictionaryWeights {
+  switch (kind) {
+    case 0:
+      return tiedDictionary(`${h}-test`, hook, width, 20, { seed, bias: -0.1, inputScale: 1.5 });
+    case 1:
+      return randomDictionary(`${h}-topk`, hook, width, 20, { seed, architecture: 'topk', k: 4, inputScale: 0.5 });
+    case 2:
+      return randomDictionary(`${h}-jumprelu`, hook, width, 20, { seed, architecture: 'jumprelu', threshold: 0.4, inputScale: 0.8 });
+    default: {
+      // A transcoder writes at the next point of its layer, or far on.
+      const far: HookPoint[] = [`mlp_out.${last}`, `resid_post.${last}`];
+      const outputHookPoint = hook.startsWith('mlp_in.') ? (hook.replace('mlp_in', 'mlp_out') as HookPoint) : far[seed % 2];
+      return randomDictionary(`${h}-transcoder`, hook, width, 20, { seed, architecture: 'batchtopk', threshold: 0.1, k: 9, inputScale: 0.7, outputHookPoint, outputScale: 0.3, skip: true });
+    }
+  }
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
 function assertClose(found: Float32Array, expected: Float32Array, tolerance: number): void {
@@ -58,14 +94,16 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
 
     test('equal the naive definition: several dictionaries, hook points, operations and positions at once', async () => {
       const last = model.info.layers - 1;
-      const hooks: HookPoint[] = ['embed', 'attn_out.0', 'mlp_out.0', 'resid_post.0', 'resid_pre.1', 'attn_out.1', `mlp_out.${last}`, `resid_post.${last}`];
+      const hooks: HookPoint[] = ['embed', 'attn_out.0', 'mlp_in.0', 'mlp_out.0', 'resid_post.0', 'resid_pre.1', 'attn_out.1', 'mlp_in.1', `mlp_out.${last}`, `resid_post.${last}`];
       const [base, target] = [prompt(model, 1), prompt(model, 2)];
-      for (let trial = 0; trial < 12; trial++) {
+      let edited = 0;
+      for (let trial = 0; trial < 20; trial++) {
         const rng = Rng.derive(trial, name);
         const chosen = trial < hooks.length ? [hooks[trial]] : hooks.filter(() => rng.next() < 0.4);
         if (chosen.length === 0) chosen.push(hooks[trial % hooks.length]);
         const features = chosen.flatMap((hook, h) => {
-          const weights = tiedDictionary(`${h}-test`, hook, model.info.dModel, 20, { seed: trial, bias: -0.1, inputScale: 1.5 });
+          const isLast = hook === `mlp_out.${last}` || hook === `resid_post.${last}`;
+          const weights = dictionaryAt(hook, h, rng.int(isLast ? 3 : 4), model.info.dModel, last, trial);
           return rng.permutation(20).slice(0, 3).reduce<FeatureIntervention[]>((list, index) => {
             const operation = rng.pick([{ kind: 'ablate' }, { kind: 'scale', factor: -1.5 }, { kind: 'set', value: 0.7 }, { kind: 'replace_from_target' }] as const);
             const positions = Array.from({ length: T }, (_, t) => t).filter(() => rng.next() < 0.6);
@@ -81,8 +119,9 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
         assertClose(lastRow.patched, expected.subarray((T - 1) * vocab), 2e-5);
         const clean = (await model.forward({ batch: batchOf(base), taps: [], logits: 'last' })).logits!;
         assertClose(lastRow.base, clean, 2e-5);
-        assert.ok(lastRow.editMagnitude > 0);
+        if (lastRow.editMagnitude > 0) edited++;
       }
+      assert.ok(edited >= 16, `only ${edited} of 20 trials edited anything`);
     });
 
     test('ablating a tied unit-norm feature leaves its pre-activation at zero in the running model', async () => {
@@ -103,6 +142,66 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
         }
       }
       assert.ok(tried > 50);
+    });
+
+    test('ablating a feature of a transcoder takes c·f_j times its output scale out of the MLP output, and nothing else', async () => {
+      const base = prompt(model, 8);
+      const last = model.info.layers - 1;
+      const weights = randomDictionary('1-transcoder', 'mlp_in.1', model.info.dModel, 30, { seed: 9, inputScale: 2, outputHookPoint: 'mlp_out.1', outputScale: 5, skip: true });
+      const final: HookPoint = `resid_post.${last}`;
+      const { taps } = await model.forward({ batch: batchOf(base), taps: ['mlp_in.1', 'mlp_out.1', 'resid_post.1', final], logits: 'none' });
+      for (let j = 0; j < 6; j++) {
+        const c = codesOf(weights, j, taps.get('mlp_in.1')!);
+        const delta = deltaOf(weights, j, c.map((value) => -value));
+        const features = [{ weights, index: j, operation: { kind: 'ablate' }, positions: Array.from({ length: T }, (_, t) => t) }] as const;
+        const found = await intervene(model, { base, target: null, features, read: [3, T - 1] });
+        assertClose(Float32Array.from(found.features[0].before), c, 1e-5);
+        // The branch's output is added to the stream, so its change is the stream's; from there on the model is run unedited.
+        const residual = taps.get('resid_post.1')!.map((value, i) => value + delta[i]);
+        const rest = await model.forward({ batch: batchOf(base), from: { at: 'resid_post.1', residual }, taps: [], logits: 'all' });
+        const vocab = model.info.vocabSize;
+        assertClose(found.patched, joined([3, T - 1].map((t) => rest.logits!.subarray(t * vocab, (t + 1) * vocab))), 2e-5);
+        const edited = await model.forward({ batch: batchOf(base), edits: [{ at: 'mlp_out.1', delta }], taps: ['mlp_out.1'], logits: 'none' });
+        assertClose(edited.taps.get('mlp_out.1')!, taps.get('mlp_out.1')!.map((value, i) => value + delta[i]), 1e-6);
+        const norms = Array.from({ length: T }, (_, t) => Math.hypot(...delta.subarray(t * model.info.dModel, (t + 1) * model.info.dModel)));
+        assert.ok(Math.abs(found.editMagnitude - norms.reduce((sum, norm) => sum + norm, 0) / T) < 1e-5);
+      }
+    });
+
+    test('of the k largest, the one ablated leaves an empty place; one that is not among them is inactive', async () => {
+      const base = prompt(model, 10);
+      const d = model.info.dModel;
+      const weights = randomDictionary('0-topk', 'resid_post.0', d, 25, { seed: 11, architecture: 'topk', k: 3 });
+      const x = (await model.forward({ batch: batchOf(base), taps: ['resid_post.0'], logits: 'none' })).taps.get('resid_post.0')!;
+      const codes = encode(weights, x);
+      const at = T - 2;
+      const row = [...codes.subarray(at * 25, (at + 1) * 25)];
+      const strongest = row.indexOf(Math.max(...row));
+      const left = row.findIndex((c, j) => c === 0 && preActivation(weights, j, x, at * d) > 0);
+      assert.ok(left >= 0 && row[strongest] > 0);
+      const from = async (change: number, j: number): Promise<Float32Array> => {
+        const residual = x.slice();
+        for (let q = 0; q < d; q++) residual[at * d + q] += change * weights.decoder[j * d + q];
+        return (await model.forward({ batch: batchOf(base), from: { at: 'resid_post.0', residual }, taps: [], logits: 'last' })).logits!;
+      };
+      const patch = (index: number, operation: FeatureIntervention['operation']) =>
+        intervene(model, { base, target: null, features: [{ weights, index, operation, positions: [at] }], read: [T - 1] });
+      const ablated = await patch(strongest, { kind: 'ablate' });
+      assert.ok(Math.abs(ablated.features[0].before[at] - row[strongest]) < 1e-5);
+      assertClose(ablated.patched, await from(-row[strongest], strongest), 1e-5);
+      const nothing = await patch(left, { kind: 'ablate' });
+      assert.deepEqual([nothing.features[0].before[at], nothing.editMagnitude], [0, 0]);
+      const set = await patch(left, { kind: 'set', value: 2 });
+      assertClose(set.patched, await from(2, left), 1e-5);
+    });
+
+    test('dictionaries that do not fit the model are refused', async () => {
+      const base = prompt(model, 12);
+      const d = model.info.dModel;
+      const refused = async (weights: DictionaryWeights, message: RegExp): Promise<void> =>
+        assert.rejects(intervene(model, { base, target: null, features: [{ weights, index: 0, operation: { kind: 'ablate' }, positions: [0] }], read: [0] }), { code: 'BAD_DICTIONARY', message });
+      await refused(randomDictionary('0-narrow', 'resid_post.0', d - 1, 3, { seed: 1 }), /the model's have/);
+      await refused(randomDictionary('0-back', 'mlp_out.0', d, 3, { seed: 1, outputHookPoint: 'mlp_in.0' }), /comes before/);
     });
 
     test('an inactive feature changes nothing', async () => {

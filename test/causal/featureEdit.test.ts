@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meanEffect, relativeDrop } from '../../src/causal/effect.ts';
 import { addFeatureEdit, patchedActivation, preActivation, readFeature, vectorNorms } from '../../src/causal/featureEdit.ts';
+import { encode } from '../../src/dictionary/encode.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { Rng } from '../../src/math/rng.ts';
+import { randomDictionary } from '../helpers/randomDictionary.ts';
 
 const D = 24;
 const F = 40;
@@ -55,6 +57,37 @@ test('the edit of several features is the sum of c·f differences in model units
   const single = new Float32Array(D);
   addFeatureEdit(single, 0, weights, 3, -1.5);
   assert.ok(Math.abs(vectorNorms(single, D)[0] - 3) < 1e-6);
+});
+
+test('a feature read alone has the activation that encoding all gives: thresholds, k, both, ties', () => {
+  const rng = new Rng(8);
+  const x = Float32Array.from({ length: 30 * D }, () => rng.normal());
+  for (const [threshold, k] of [[undefined, undefined], [0.5, undefined], [undefined, 3], [0.8, 5], [undefined, 1], [undefined, F + 1]]) {
+    const plain = randomDictionary('0-test', 'resid_post.0', D, F, { seed: 9, inputScale: 0.7, ...(threshold === undefined ? {} : { threshold }), ...(k === undefined ? {} : { k }) });
+    // Every second feature reads what the one before it does.
+    const encoder = plain.encoder.slice();
+    const encoderBias = plain.encoderBias.slice();
+    for (let j = 1; j < F; j += 2) {
+      encoder.copyWithin(j * D, (j - 1) * D, j * D);
+      encoderBias[j] = encoderBias[j - 1];
+    }
+    const weights = { ...plain, encoder, encoderBias };
+    const codes = encode(weights, x);
+    let active = 0;
+    for (let j = 0; j < F; j++) {
+      const read = readFeature(weights, j, x, 0, 30);
+      for (let t = 0; t < 30; t++) assert.equal(Math.fround(read[t]), codes[t * F + j]);
+      active += read.filter((c) => c > 0).length;
+    }
+    assert.ok(active > 0 && active < 30 * F && active <= 30 * (k ?? Infinity));
+  }
+});
+
+test("a transcoder's edit is made of its decoder rows, in the units of its output", () => {
+  const weights = randomDictionary('0-test', 'mlp_in.0', D, F, { seed: 10, inputScale: 2, outputHookPoint: 'mlp_out.0', outputScale: 3 });
+  const delta = new Float32Array(D);
+  addFeatureEdit(delta, 0, weights, 7, -1.5);
+  for (let q = 0; q < D; q++) assert.ok(Math.abs(delta[q] + 4.5 * weights.decoder[7 * D + q]) < 1e-6);
 });
 
 test('an effect: mean relative drop and its standard error', () => {

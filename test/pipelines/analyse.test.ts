@@ -13,6 +13,7 @@ import { analyse, type AnalyseInput } from '../../src/pipelines/analyse.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
 import { quietProgress } from '../helpers/quietProgress.ts';
+import { randomDictionary } from '../helpers/randomDictionary.ts';
 import { tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { withFolder } from '../helpers/withFolder.ts';
 import { readFixture } from '../lm/fixture.ts';
@@ -39,6 +40,9 @@ async function setUp(folder: string): Promise<Omit<AnalyseInput, 'dir'>> {
     dictionaries: [
       tiedDictionary('0-test', 'resid_post.0', dModel, 70, { seed: 1, bias: -0.8, inputScale: 0.1 }),
       tiedDictionary('2-test', 'resid_post.2', dModel, 50, { seed: 1, bias: -0.3 }),
+      randomDictionary('1-topk', 'resid_post.1', dModel, 40, { seed: 4, architecture: 'topk', k: 5 }),
+      randomDictionary('1-transcoder', 'mlp_in.1', dModel, 30, { seed: 5, architecture: 'jumprelu', threshold: 1, inputScale: 0.8, outputHookPoint: 'mlp_out.1', outputScale: 0.1, skip: true }),
+      tiedDictionary('1-input', 'mlp_in.1', dModel, 20, { seed: 6, bias: -0.3 }),
     ],
     tokens: await openTokenRows(path),
     rows: { from: FROM, to: TO },
@@ -101,13 +105,15 @@ test('finds what a brute-force reference finds', () =>
           assert.equal(e.maxActivation, Math.max(...e.activations));
         }
         // Output tokens: LayerNorm subtracts the mean, so the direction is centred.
-        const f = Array.from(weights.decoder.subarray(feature.index * d, (feature.index + 1) * d), (v) => v * weights.config.inputScale);
+        const f = Array.from(weights.decoder.subarray(feature.index * d, (feature.index + 1) * d), (v) => v * weights.config.outputScale);
         const mean = f.reduce((s, v) => s + v, 0) / d;
         const effect = Array.from({ length: model.info.vocabSize }, (_, v) => f.reduce((s, x, q) => s + (x - mean) * gain[q] * unembedding[v * d + q], 0));
         const order = effect.toSorted((a, b) => b - a);
+        // What only the MLP sees has no tokens of its own.
+        for (const list of [feature.topLogits, feature.bottomLogits]) assert.equal(list.length, hook === 'mlp_in.1' && weights.config.outputHookPoint === null ? 0 : 10);
         feature.topLogits.forEach(({ id, value }, r) => (close(value, order[r], 'top logit'), close(value, effect[id], 'logit of the token')));
         feature.bottomLogits.forEach(({ id, value }, r) => (close(value, order[order.length - 1 - r], 'bottom logit'), close(value, effect[id], 'logit of the token')));
-        const cosines = Array.from({ length: weights.config.nFeatures }, (_, j) => f.reduce((s, x, q) => s + (x / weights.config.inputScale) * weights.decoder[j * d + q], 0));
+        const cosines = Array.from({ length: weights.config.nFeatures }, (_, j) => f.reduce((s, x, q) => s + (x / weights.config.outputScale) * weights.decoder[j * d + q], 0));
         const near = cosines.map((cosine, index) => ({ cosine, index })).filter(({ index }) => index !== feature.index).sort((a, b) => b.cosine - a.cosine).slice(0, 10);
         assert.deepEqual(feature.neighbours.map((n) => n.index), near.map((n) => n.index));
         feature.neighbours.forEach((n, r) => close(n.cosine, near[r].cosine, 'cosine'));

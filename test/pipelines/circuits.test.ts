@@ -5,16 +5,18 @@ import { after, before, test } from 'node:test';
 import { fileArtefacts } from '../../src/adapters/files/artefacts.ts';
 import { openTokenRows, writeTokenRows } from '../../src/adapters/files/tokenRows.ts';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
-import { addFeatureEdit, readFeature } from '../../src/causal/featureEdit.ts';
-import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
+import { encode } from '../../src/dictionary/encode.ts';
+import { outputHookPointOf, type DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { CircuitEdge, FeatureAnalysis } from '../../src/domain/feature.ts';
+import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import type { TokenBatch } from '../../src/domain/model.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { analyse } from '../../src/pipelines/analyse.ts';
 import { circuits, type CircuitNode, type CircuitsInput } from '../../src/pipelines/circuits.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import { quietProgress } from '../helpers/quietProgress.ts';
+import { randomDictionary } from '../helpers/randomDictionary.ts';
 import { tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { withFolder } from '../helpers/withFolder.ts';
 import { readFixture } from '../lm/fixture.ts';
@@ -29,17 +31,30 @@ before(async () => {
 });
 after(() => model.close());
 
-async function setUp(folder: string): Promise<Omit<CircuitsInput, 'dir' | 'targets'>> {
-  const rng = new Rng(21);
-  const ids = Int32Array.from({ length: ROWS * COLS }, () => rng.int(model.info.vocabSize));
-  const path = join(folder, 'tokens');
-  await writeTokenRows(path, { cols: COLS, tokenizerHash: model.info.tokenizerHash, vocabSize: model.info.vocabSize }, [ids]);
-  const { dModel } = model.info;
-  const dictionaries = [
+function tiedDictionaries(dModel: number): DictionaryWeights[] {
+  return [
     tiedDictionary('0-a', 'resid_post.0', dModel, 40, { seed: 1, bias: -1.2, inputScale: 0.1 }),
     tiedDictionary('1-m', 'mlp_out.1', dModel, 20, { seed: 2, bias: -0.6, inputScale: 0.02 }),
     tiedDictionary('2-a', 'resid_post.2', dModel, 30, { seed: 3, bias: -1, inputScale: 0.1 }),
   ];
+}
+
+/** The same three places: the k largest of a stream, a transcoder with thresholds, and both at the end. */
+function otherDictionaries(dModel: number): DictionaryWeights[] {
+  return [
+    randomDictionary('0-k', 'resid_post.0', dModel, 40, { seed: 1, architecture: 'topk', k: 6, inputScale: 0.1 }),
+    randomDictionary('1-t', 'mlp_in.1', dModel, 20, { seed: 2, architecture: 'jumprelu', threshold: 0.6, outputHookPoint: 'mlp_out.1', outputScale: 0.05, skip: true }),
+    randomDictionary('1-m', 'mlp_out.1', dModel, 20, { seed: 4, architecture: 'topk', k: 5, inputScale: 0.02 }),
+    randomDictionary('2-k', 'resid_post.2', dModel, 30, { seed: 3, architecture: 'batchtopk', threshold: 0.3, k: 12, inputScale: 0.1 }),
+  ];
+}
+
+async function setUp(folder: string, make = tiedDictionaries): Promise<Omit<CircuitsInput, 'dir' | 'targets'>> {
+  const rng = new Rng(21);
+  const ids = Int32Array.from({ length: ROWS * COLS }, () => rng.int(model.info.vocabSize));
+  const path = join(folder, 'tokens');
+  await writeTokenRows(path, { cols: COLS, tokenizerHash: model.info.tokenizerHash, vocabSize: model.info.vocabSize }, [ids]);
+  const dictionaries = make(model.info.dModel);
   const dir = join(folder, 'analyse');
   await mkdir(dir);
   const tokens = await openTokenRows(path);
@@ -64,13 +79,15 @@ async function naiveEffects(input: Omit<CircuitsInput, 'dir' | 'targets'>, sourc
       const batch: TokenBatch = { rows: 1, cols: length, ids: (await input.tokens.read([e.row])).slice(0, length), lengths: Int32Array.of(length) };
       const [at, to] = [source.config.hookPoint, target.config.hookPoint];
       const clean = await model.forward({ batch, taps: [at, to], logits: 'none' });
-      const [a] = readFeature(target, index, clean.taps.get(to)!, length - 1, 1);
+      const codes = encode(source, clean.taps.get(at)!);
+      const last = (taps: ReadonlyMap<HookPoint, Float32Array>): number => encode(target, taps.get(to)!.subarray((length - 1) * d), [index])[0];
+      const a = last(clean.taps);
       assert.ok(Math.abs(a / e.maxActivation - 1) < 1e-3, 'the context must show the exemplar');
       for (let j = 0; j < source.config.nFeatures; j++) {
-        const delta = new Float32Array(length * d);
-        readFeature(source, j, clean.taps.get(at)!, 0, length).forEach((c, t) => addFeatureEdit(delta, t * d, source, j, -c));
-        const { taps } = await model.forward({ batch, edits: [{ at, delta }], taps: [to], logits: 'none' });
-        drops[j].push((a - readFeature(target, index, taps.get(to)!, length - 1, 1)[0]) / a);
+        const { nFeatures, outputScale } = source.config;
+        const delta = Float32Array.from({ length: length * d }, (_, i) => -codes[Math.floor(i / d) * nFeatures + j] * outputScale * source.decoder[j * d + (i % d)]);
+        const { taps } = await model.forward({ batch, edits: [{ at: outputHookPointOf(source.config), delta }], taps: [to], logits: 'none' });
+        drops[j].push((a - last(taps)) / a);
       }
     }
   }
@@ -105,6 +122,27 @@ test('every edge equals the ablation done the slow way; nothing above the thresh
       });
     }
     assert.ok(strong > 5, 'the test must have something to find');
+    await input.tokens.close();
+  }));
+
+test('the same for thresholds, the k largest, and a transcoder: it is read at one point and acts from another', () =>
+  withFolder(async (folder) => {
+    const input = await setUp(folder, otherDictionaries);
+    const [topk, transcoder, mlp, end] = input.dictionaries;
+    const options = { contexts: CONTEXTS, threshold: 0, keep: 1000, follow: [0], sources: 'all' as const, batchTokens: 200, candidates: null };
+    for (const [target, index, sources] of [[end, 4, [topk, transcoder, mlp]], [mlp, 3, [topk, transcoder]], [transcoder, 2, [topk]]] as const) {
+      const name = target.config.name;
+      const result = await circuits({ ...input, dir: await freshDir(folder, `run-${name}`), targets: [{ dictionary: name, index }], options });
+      assert.deepEqual([...new Set(result.edges.map((e) => e.sourceDictionary))].sort(), sources.map(({ config }) => config.name).sort());
+      for (const source of sources) {
+        const expected = await naiveEffects(input, source, target, index);
+        const found = new Map(result.edges.filter((e) => e.sourceDictionary === source.config.name).map((e) => [e.sourceIndex, e]));
+        assert.ok(expected.some((effect) => Math.abs(effect) > 0.01), `${source.config.name} has something to find in ${name}`);
+        expected.forEach((effect, j) => assert.ok(Math.abs((found.get(j)?.effect ?? 0) - effect) < 1e-3, `${source.config.name}/${j} to ${name}: ${found.get(j)?.effect} for ${effect}`));
+      }
+    }
+    const previous = await circuits({ ...input, dir: await freshDir(folder, 'previous'), targets: [{ dictionary: '2-k', index: 4 }], options: { ...options, sources: 'previous' } });
+    assert.deepEqual([...new Set(previous.edges.map((e) => e.sourceDictionary))].sort(), ['1-m', '1-t'], 'both write at mlp_out.1');
     await input.tokens.close();
   }));
 
