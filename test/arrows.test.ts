@@ -6,13 +6,14 @@ import { test } from 'node:test';
 const ROOT = join(import.meta.dirname, '..');
 
 /** folder → folders it may import (itself is always allowed). Pure folders never import a package that does I/O. */
-const PURE = ['math', 'domain', 'onnx', 'lm', 'dictionary', 'activations', 'interp', 'causal', 'corpus'];
+const PURE = ['math', 'domain', 'onnx', 'lm', 'dictionary', 'baselines', 'activations', 'interp', 'causal', 'corpus'];
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   math: [],
   domain: [],
   onnx: ['math'],
   lm: ['onnx', 'math', 'domain'],
   dictionary: ['onnx', 'math', 'domain'],
+  baselines: ['onnx', 'math', 'domain', 'dictionary', 'activations'],
   activations: ['math', 'domain'],
   interp: ['math', 'domain'],
   causal: ['math', 'domain'],
@@ -26,6 +27,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages a folder may name; adapters and graphql may name any, the rest only these. */
 const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
+  baselines: [/^ml-matrix$/],
   pipelines: [/^node:(path|crypto|buffer|timers\/promises)$/],
   catalog: [/^node:(crypto|buffer|timers\/promises|path)$/],
 };
