@@ -2,10 +2,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { LossInputs } from './loss.ts';
 
-/** h = (x − b′)·Eᵀ + b [B, F], or x·Eᵀ + b in a transcoder: src/dictionary/linear.ts. */
-export function preActivations({ spec, x, state }: LossInputs): Tensor2D {
-  const input = spec.transcoder ? x : tf.sub(x, state['decoderBias']!);
-  return tf.add(tf.matMul<Tensor2D>(input as Tensor2D, state['encoder'] as Tensor2D, false, true), state['encoderBias']!);
+/** (x − b′)·Eᵀ [B, F], or x·Eᵀ in a transcoder: src/dictionary/linear.ts. */
+export function centredProduct({ spec, x, state }: LossInputs): Tensor2D {
+  const input = spec.transcoder ? x : tf.sub<Tensor2D>(x, state['decoderBias']!);
+  return tf.matMul(input, state['encoder'] as Tensor2D, false, true);
+}
+
+/** h = centredProduct + b [B, F]. */
+export function preActivations(inputs: LossInputs): Tensor2D {
+  return tf.add(centredProduct(inputs), inputs.state['encoderBias']!);
 }
 
 /** x̂ = c·W + b′ (+ x·Sᵀ) [B, dOut]. */

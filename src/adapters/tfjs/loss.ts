@@ -26,13 +26,23 @@ export interface LossOutputs {
   readonly buffers?: Readonly<Record<string, Tensor>>;
 }
 
+/** As StepBuilder.parameter's options in src/dictionary. */
+export interface ParameterRule {
+  /** Keep each row at length 1: the part of its gradient along the row is removed first. */
+  readonly unitRows?: boolean;
+  /** Its step size in units of the others'. */
+  readonly stepFactor?: number;
+  /** Least value after a step. */
+  readonly floor?: number;
+}
+
 /**
  * The forward loss of an architecture of src/dictionary, whose file has the equations and their source. Only this is
  * written for TensorFlow.js: gradients come from its automatic differentiation, so they check the ones derived by hand.
  */
 export interface TfjsLoss {
   readonly name: TrainableArchitecture;
-  /** Parameters whose rows keep length 1. */
-  readonly unitRows: readonly string[];
+  /** Parameters that a step treats otherwise than the rest. */
+  rules(spec: TrainerSpec): Readonly<Record<string, ParameterRule>>;
   compute(inputs: LossInputs): LossOutputs;
 }

@@ -3,6 +3,7 @@ import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { invariant } from '../../domain/errors.ts';
 import type { Hyperparameters, TrainerSpec } from '../../domain/training.ts';
 import type { LossOutputs, TfjsLoss } from './loss.ts';
+import { sinceFiredAfter } from './sinceFired.ts';
 
 /** torch's clip_grad_norm_ adds this to the norm. */
 const CLIP_EPSILON = 1e-6;
@@ -43,18 +44,21 @@ export function tfjsStep(
     invariant(outputs !== undefined, 'the loss was computed');
     const { mse, fired, buffers } = outputs;
 
-    const unit = new Set(architecture.unitRows);
-    const sloped = parameters.map((name, i) => (unit.has(name) ? withoutParallel(grads[i]!, state[name]!) : grads[i]!));
+    const rules = architecture.rules(spec);
+    const sloped = parameters.map((name, i) => (rules[name]?.unitRows === true ? withoutParallel(grads[i]!, state[name]!) : grads[i]!));
     const gradients = clipped(sloped, spec.hyper.clipNorm);
     const next: Record<string, Tensor> = {};
     parameters.forEach((name, i) => {
-      const moved = adam({ p: state[name]!, gradient: gradients[i]!, m: state[`${name}.m`]!, v: state[`${name}.v`]! }, spec.hyper, scalars);
-      next[name] = unit.has(name) ? tf.div(moved.p, tf.maximum(tf.norm(moved.p, 2, 1, true), NORM_FLOOR)) : moved.p;
+      const { unitRows = false, stepFactor = 1, floor } = rules[name] ?? {};
+      const stepSize = scalars['stepSize']! * stepFactor;
+      const moved = adam({ p: state[name]!, gradient: gradients[i]!, m: state[`${name}.m`]!, v: state[`${name}.v`]! }, spec.hyper, { ...scalars, stepSize });
+      const bounded = floor === undefined ? moved.p : tf.maximum(moved.p, floor);
+      next[name] = unitRows ? tf.div(bounded, tf.maximum(tf.norm(bounded, 2, 1, true), NORM_FLOOR)) : bounded;
       next[`${name}.m`] = moved.m;
       next[`${name}.v`] = moved.v;
     });
     for (const [name, tensor] of Object.entries(buffers ?? {})) next[name] = tf.clone(tensor);
-    const since = tf.where(tf.greater(fired, 0), tf.zerosLike(fired), tf.add(state['sinceFired']!, spec.batchSize));
+    const since = sinceFiredAfter(state['sinceFired']!, fired, spec.batchSize);
     next['sinceFired'] = since;
     const l0 = tf.mul<Scalar>(tf.sum(fired), 1 / spec.batchSize);
     const dead = tf.mean<Scalar>(tf.cast(tf.greater(since, spec.hyper.deadVectors - 0.5), 'float32'));

@@ -69,6 +69,7 @@ for (const { name, spec } of CASES) {
     test(`loss, mse, l0 and dead agree within ${CURVE_TOLERANCE} over ${STEPS} steps`, async () => {
       const [a, b] = [await take(ort, spec, fresh(spec), STEPS, 2), await take(tfjs, spec, fresh(spec), STEPS, 2)];
       assert.ok(a.stats.at(-1)!.mse < 0.9 * a.stats[0]!.mse, `it learns: ${a.stats[0]!.mse} to ${a.stats.at(-1)!.mse}`);
+      if (spec.hyper.auxCoefficient > 0) assert.ok(a.stats.filter(({ dead }) => dead > 0).length > STEPS / 4, 'the auxiliary loss has dead features to work with');
       a.stats.forEach((stats, i) => {
         for (const key of ['loss', 'mse', 'l0', 'dead'] as const) {
           const [left, right] = [stats[key], b.stats[i]![key]];
@@ -83,6 +84,7 @@ for (const { name, spec } of CASES) {
       const trained = await take(ort, spec, fresh(spec), 30, 3);
       for (const start of [fresh(spec), resume(trained.state)]) {
         const [a, b] = [await take(ort, once, start, 1, 4), await take(tfjs, once, start, 1, 4)];
+        if (start.kind === 'resume' && spec.hyper.auxCoefficient > 0) assert.ok(a.stats[0]!.dead > 0, 'dead features have gradients');
         assert.deepEqual([...b.state.keys()].sort(), [...a.state.keys()].sort());
         for (const [tensor, { data: gradient, shape }] of a.state) {
           assert.deepEqual(b.state.get(tensor)!.shape, shape);

@@ -8,7 +8,7 @@ import type { TfjsLoss } from '../loss.ts';
 /** src/dictionary/tied.ts. */
 export const tied: TfjsLoss = {
   name: 'tied',
-  unitRows: [],
+  rules: () => ({}),
   compute({ x, state, scalars }) {
     const rows = state['rows'] as Tensor2D;
     // √max(‖row‖², floor²) is max(‖row‖, floor), with a gradient of 0 instead of none at 0.

@@ -6,7 +6,7 @@ import type { TfjsLoss } from '../loss.ts';
 /** src/dictionary/untied.ts. */
 export const untied: TfjsLoss = {
   name: 'untied',
-  unitRows: ['decoder'],
+  rules: () => ({ decoder: { unitRows: true } }),
   compute(inputs) {
     const c = tf.relu(preActivations(inputs));
     const mse = meanSquaredError(reconstruction(inputs, c), inputs.target);
