@@ -21,7 +21,7 @@ const BINS = -FROM / WIDTH;
 /** @param firings vectors on which each feature is active [F], of `vectors` in all. */
 export function densityHistogram(firings: ArrayLike<number>, vectors: number): DensityHistogram {
   invariant(vectors > 0, 'a density of no vectors');
-  const counts = new Array<number>(BINS).fill(0);
+  const counts = Array.from({ length: BINS }, () => 0);
   let dead = 0;
   for (let j = 0; j < firings.length; j++) {
     if (firings[j] === 0) {

@@ -8,11 +8,26 @@ export interface ProductTask {
   readonly width: number;
 }
 
-/** Products by onnxruntime on the CPU in one worker thread. @param threads threads of one product. */
-export function openRowProducts(threads: number): RowProducts {
-  const pool = new WorkerPool<ProductTask, Float32Array>(new URL('./rowProductsWorker.ts', import.meta.url), 1, { threads });
+/** Rows of a that one worker multiplies at a time; fixed, so that the number of workers changes no bit. */
+const SLICE = 512;
+
+/** Products by onnxruntime on the CPU in worker threads, each with one thread of its own. */
+export function openRowProducts(workers: number): RowProducts {
+  const pool = new WorkerPool<ProductTask, Float32Array>(new URL('./rowProductsWorker.ts', import.meta.url), workers, null);
   return {
-    products: (a, b, width) => pool.run({ a: shared(a), b: shared(b), width }),
+    async products(a, b, width) {
+      const m = b.length / width;
+      const out = new Float32Array((a.length / width) * m);
+      const all = shared(b);
+      const slices = Array.from({ length: Math.ceil(a.length / (SLICE * width)) }, (_, i) => i);
+      await Promise.all(
+        slices.map(async (i) => {
+          const rows = shared(a.subarray(i * SLICE * width, (i + 1) * SLICE * width));
+          out.set(await pool.run({ a: rows, b: all, width }), i * SLICE * m);
+        }),
+      );
+      return out;
+    },
     close: () => pool.close(),
   };
 }

@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { move, transferableSymbol, valueSymbol, workerData } from 'piscina';
+import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { GraphBuilder } from '../../onnx/graphBuilder.ts';
 import { opsOf } from '../../onnx/ops.ts';
 import type { ProductTask } from './rowProducts.ts';
@@ -7,7 +7,6 @@ import { sessionOptions } from './sessions.ts';
 
 /** Thread that multiplies matrices, one product at a time. */
 
-const { threads } = workerData as { threads: number };
 let session: Promise<InferenceSession> | undefined;
 
 function graph(): Uint8Array {
@@ -19,7 +18,7 @@ function graph(): Uint8Array {
 }
 
 export default async function multiply({ a, b, width }: ProductTask): Promise<Float32Array> {
-  session ??= InferenceSession.create(graph(), sessionOptions('cpu', threads));
+  session ??= InferenceSession.create(graph(), sessionOptions('cpu', 1));
   const { products } = await (await session).run({ a: new Tensor('float32', a, [a.length / width, width]), b: new Tensor('float32', b, [b.length / width, width]) });
   const data = products!.data as Float32Array;
   return move({ [transferableSymbol]: data.buffer, [valueSymbol]: data }) as unknown as Float32Array;
