@@ -7,11 +7,11 @@ import { stateData } from './state.ts';
 import type { StepBuilder } from './stepBuilder.ts';
 
 /**
- * Codes that share their budget over a batch (Bussmann et al. 2024, arXiv 2412.06410, section 3), with h of linear.ts:
+ * Codes that share their budget over a batch (Bussmann et al. 2024, arXiv 2412.06410), with h of linear.ts:
  *
  *     c = the k·B largest of relu(h) of the whole batch, else 0
  *
- * and the running threshold θ that stands in for the batch when single vectors are read (their eq. 5: the mean of the batches'
+ * and the running threshold θ that stands in for the batch when single vectors are read (in the paper the mean of the batches'
  * smallest positive code, here an exponential one as dictionary_learning keeps it):
  *
  *     τ = min {c_ij > 0}       θ' = τ at first, then thresholdDecay·θ + (1 − thresholdDecay)·τ

@@ -8,14 +8,14 @@ import { freshState, stateData } from './state.ts';
 import { StepBuilder } from './stepBuilder.ts';
 
 /**
- * The JumpReLU autoencoder (Rajamanoharan et al. 2024, arXiv 2407.14435, sections 2 to 4), with h, x̂, e of linear.ts and a
+ * The JumpReLU autoencoder (Rajamanoharan et al. 2024, arXiv 2407.14435, sections 3 and 4), with h, x̂, e of linear.ts and a
  * threshold θ_j ≥ 0 for each feature:
  *
  *     c = h ⊙ [h > θ]        L0 = mean_B Σ_j [h_j > θ_j]
  *     L = mean_{B,D} e²  +  sparsity · (L0/targetL0 − 1)²        (targetL0 = 0: + sparsity · L0)
  *
  * Backward: g = 2/(B·D)·e,  dc = g·Wᵀ,  dh = dc ⊙ [h > θ]. L is piecewise constant in θ; its gradient is estimated straight
- * through (their eqs. 11 and 12) with the rectangle kernel K(u) = [|u| < 1/2] of width ε = bandwidth:
+ * through with the rectangle kernel K(u) = [|u| < 1/2] of width ε = bandwidth:
  *
  *     dθ_j = −(1/ε) Σ_B K((h_j − θ_j)/ε) · (θ_j·dc_j + s)        s = dL/d(Σ_B Σ_j [h > θ])
  *

@@ -26,7 +26,7 @@ import { activeDefaults } from './topk.ts';
  * mean, 1/G²; the mean here keeps the loss comparable with the other architectures', for any G. In the paper's terms L_aux has
  * the coefficient G·auxCoefficient, in the library's auxCoefficient/G; otherwise as in topk.ts. `mse` is that of e_G.
  *
- * Defaults as in batchtopk.ts; groups of 1/32, 1/16, 1/8, 1/4 and the rest, the paper's 2048 … 65 536.
+ * Defaults as in batchtopk.ts; groups that double in size as in the paper's experiments, here 1/32, 1/16, 1/8, 1/4 and the rest.
  */
 export const matryoshka: TrainableArchitecture = {
   name: 'matryoshka',
