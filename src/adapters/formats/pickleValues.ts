@@ -65,3 +65,35 @@ export function asKind<K extends 'list' | 'tuple' | 'dict' | 'name' | 'object' |
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value.kind !== kind) return undefined;
   return value as Extract<PickleValue, { kind: K }>;
 }
+
+/** A plain or numpy number (float64, float32, int64, int32), else undefined. */
+export function numberOf(value: PickleValue | undefined): number | undefined {
+  if (typeof value === 'number') return value;
+  const scalar = asKind(value, 'object');
+  if (scalar === undefined || !/^numpy\._?core\.multiarray\.scalar$/.test(scalar.name)) return undefined;
+  const dtype = asKind(scalar.args[0], 'object');
+  const bytes = bytesOf(scalar.args[1]);
+  const order = asKind(dtype?.state, 'tuple')?.items[1];
+  if (bytes === undefined || order !== '<') return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  switch (`${String(dtype?.args[0])} ${bytes.length}`) {
+    case 'f8 8':
+      return view.getFloat64(0, true);
+    case 'f4 4':
+      return view.getFloat32(0, true);
+    case 'i8 8':
+      return Number(view.getBigInt64(0, true));
+    case 'i4 4':
+      return view.getInt32(0, true);
+    default:
+      return undefined;
+  }
+}
+
+/** Bytes, which protocol 2 writes as text to be encoded. */
+function bytesOf(value: PickleValue | undefined): Uint8Array | undefined {
+  if (value instanceof Uint8Array) return value;
+  const encoded = asKind(value, 'object');
+  const [text, code] = encoded?.args ?? [];
+  return encoded?.name === '_codecs.encode' && typeof text === 'string' && code === 'latin1' ? Uint8Array.from(Buffer.from(text, 'latin1')) : undefined;
+}
