@@ -21,6 +21,8 @@ export interface ForeignDictionary {
   readonly nFeatures: number;
   /** Null: the file does not say, or says something we have no name for; `said` is what it says, in words for an error message. */
   readonly hook: { readonly point: HookPoint | null; readonly output: HookPoint | null; readonly said: string };
+  /** Whether it predicts other activations than it reads; left out: when `hook.output` is not null. */
+  readonly transcoder?: boolean;
   /** The language model as the file names it. */
   readonly model: string | null;
   /** x is divided by this before encoding; the meaning of DictionaryConfig. */

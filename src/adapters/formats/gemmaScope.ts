@@ -69,6 +69,7 @@ export const gemmaScope: ForeignFormat = {
         },
         k: null, dIn: D, dOut, nFeatures: F,
         hook: { point: place.point, output: place.output, said: place.said },
+        transcoder: place.transcoder,
         model: modelOf(path, config),
         inputScale: scale,
         outputScale: scale,

@@ -31,6 +31,7 @@ export const saelens: ForeignFormat = {
       dIn: config.dIn,
       dOut: config.dOut,
       hook: config.hook,
+      transcoder: config.architecture.endsWith('transcoder'),
       model: config.model,
       // The library folds a factor s as W_enc·s, W_dec/s, b_dec/s, which is x·s on the way in and x̂/s on the way out.
       inputScale: 1 / factor,

@@ -79,6 +79,7 @@ async function readOne(folder: string): Promise<ForeignDictionary> {
     parameters: { encoder, encoderBias: transcode ? bias : biasWithCentre(bias, encoder, decoderBias), threshold: null, decoder: take('W_dec'), decoderBias, skip: skip ? take('W_skip') : null },
     k, dIn: D, dOut: D, nFeatures: F,
     hook: { point: fromModulePath(name, transcode ? 'input' : 'output'), output: transcode ? fromModulePath(name, 'output') : null, said: transcode ? `what goes into and comes out of ${name}` : name },
+    transcoder: transcode,
     model: await modelOf(folder),
     inputScale: 1,
     outputScale: 1,
