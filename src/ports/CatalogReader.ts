@@ -16,10 +16,15 @@ export interface DictionaryRow {
   readonly model: string;
   readonly name: string;
   readonly hookPoint: HookPoint;
+  /** Transcoders: where features are written and edited; null = at hookPoint. */
+  readonly outputHookPoint: HookPoint | null;
+  /** Of hookPoint. */
   readonly layer: number;
   readonly architecture: DictionaryArchitecture;
   readonly dIn: number;
   readonly nFeatures: number;
+  /** Most features active on one vector; null = as many as are above their threshold. */
+  readonly k: number | null;
   readonly l1: number | null;
   readonly weightsHash: string;
   /** Folder of the weights, relative to CATALOG_HOME where it lies inside. */

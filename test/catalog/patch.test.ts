@@ -37,8 +37,8 @@ after(() => model.close());
 
 function row({ config }: DictionaryWeights, id: number): DictionaryRow {
   return {
-    id, model: NAME, name: config.name, hookPoint: config.hookPoint, layer: id, architecture: config.architecture, dIn: config.dIn, nFeatures: config.nFeatures,
-    l1: null, weightsHash: config.weightsHash, location: '', quality: null, trainRun: '', analyseRun: null, explainRun: null, tokensAnalysed: null, createdAt: '',
+    id, model: NAME, name: config.name, hookPoint: config.hookPoint, outputHookPoint: config.outputHookPoint, layer: id, architecture: config.architecture, dIn: config.dIn,
+    nFeatures: config.nFeatures, k: config.k, l1: null, weightsHash: config.weightsHash, location: '', quality: null, trainRun: '', analyseRun: null, explainRun: null, tokensAnalysed: null, createdAt: '',
   };
 }
 

@@ -18,7 +18,7 @@ test('reading the catalog', async (t) => {
     await t.test('models and their dictionaries', async () => {
       const data = await ask(`{
         models { nodes { name architecture layers dModel vocabSize contextLength parameters weightsHash tokenizerHash } pageInfo { hasNextPage } }
-        model(name: "toy") { dictionaries { nodes { name hookPoint layer architecture dIn nFeatures l1 tokensAnalysed
+        model(name: "toy") { dictionaries { nodes { name hookPoint outputHookPoint layer architecture dIn nFeatures k l1 tokensAnalysed
           quality { fvu l0 aliveShare vectors } model { name } trainRun { stage seed inputs { name hash } params finishedAt } analyseRun { key } } } }
         missing: model(name: "nope") { name }
       }`);
@@ -35,7 +35,7 @@ test('reading the catalog', async (t) => {
       const dictionaries = list(data, 'model.dictionaries.nodes');
       assert.deepEqual(dictionaries.map((node) => at(node, 'name')), ['0-tied-r2', '1-tied-r2', '2-tied-r2']);
       assert.deepEqual(dictionaries[1], {
-        name: '1-tied-r2', hookPoint: 'resid_post.1', layer: 1, architecture: 'TIED', dIn: 8, nFeatures: FEATURES, l1: 0.001, tokensAnalysed: 5_000_000_000,
+        name: '1-tied-r2', hookPoint: 'resid_post.1', outputHookPoint: null, layer: 1, architecture: 'TIED', dIn: 8, nFeatures: FEATURES, k: null, l1: 0.001, tokensAnalysed: 5_000_000_000,
         quality: { fvu: 0.25, l0: 12.5, aliveShare: 0.9, vectors: 10_000 },
         model: { name: 'toy' },
         trainRun: {

@@ -6,12 +6,16 @@ import { fileArtefacts } from '../../src/adapters/files/artefacts.ts';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
 import { openTokenizer } from '../../src/adapters/tokenizers/openTokenizer.ts';
 import { promptIds } from '../../src/catalog/prompt.ts';
+import { klDivergence, logSoftmax } from '../../src/causal/divergence.ts';
+import { encode } from '../../src/dictionary/encode.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
+import { parseHookPoint } from '../../src/domain/hookPoint.ts';
 import { startServer } from '../../src/main.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 import { ask, at, list, send } from '../helpers/graphqlClient.ts';
 import { loadSeeded } from '../helpers/seedCatalog.ts';
+import { randomDictionary } from '../helpers/randomDictionary.ts';
 import { tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { withCatalog, type TestCatalog } from '../helpers/withCatalog.ts';
 import { withFolder } from '../helpers/withFolder.ts';
@@ -21,33 +25,34 @@ const NAME = 'demo';
 const TEXT = 'Once upon a time, there was a little dog.';
 const FEATURES = 96;
 
-/** Random tied dictionaries of a real model, as artefacts in `home` and as rows in the catalog. */
+/** Random dictionaries of a real model, as artefacts in `home` and as rows in the catalog. */
 async function seedReal(catalog: TestCatalog, home: string, model: SubjectModel, tokenizer: Tokenizer): Promise<DictionaryWeights[]> {
   const artefacts = fileArtefacts();
   const tokens = Array.from({ length: model.info.vocabSize }, (_, id) => (id < tokenizer.size ? tokenizer.token(id) : ''));
   await catalog.writer.loadModel({ ...model.info, source: MODEL }, tokens);
   const written: DictionaryWeights[] = [];
-  for (const layer of [1, 3]) {
-    const random = tiedDictionary(`${layer}-random`, `resid_post.${layer}`, model.info.dModel, FEATURES, { seed: 5, bias: -0.5 });
+  const D = model.info.dModel;
+  const dictionaries = [
+    tiedDictionary('1-random', 'resid_post.1', D, FEATURES, { seed: 5, bias: -0.5 }),
+    randomDictionary('1-topk', 'resid_post.1', D, FEATURES, { seed: 6, architecture: 'topk', k: 7 }),
+    randomDictionary('2-transcoder', 'mlp_in.2', D, FEATURES, { seed: 7, architecture: 'jumprelu', threshold: 0.8, inputScale: 0.9, outputHookPoint: 'mlp_out.2', outputScale: 1.7, skip: true }),
+    tiedDictionary('3-random', 'resid_post.3', D, FEATURES, { seed: 5, bias: -0.5 }),
+  ];
+  for (const random of dictionaries) {
     const location = join('dictionaries', random.config.name);
     const weights = await artefacts.writeDictionary(join(home, location), { ...random, config: { ...random.config, model: NAME } }, null);
-    await loadSeeded(catalog.writer, weights.config, location);
+    await loadSeeded(catalog.writer, weights.config, location, parseHookPoint(weights.config.hookPoint).layer);
     written.push(weights);
   }
   return written;
 }
 
-/** Activations by the definition: relu(x·encoderᵀ + b) of the residuals the model itself gives. [T][F]. */
-async function reference(model: SubjectModel, ids: Int32Array, { config, encoder, encoderBias }: DictionaryWeights): Promise<number[][]> {
-  const { taps } = await model.forward({ batch: { rows: 1, cols: ids.length, ids, lengths: Int32Array.of(ids.length) }, taps: [config.hookPoint], logits: 'none' });
-  const x = taps.get(config.hookPoint)!;
-  return Array.from(ids, (_, t) =>
-    Array.from({ length: config.nFeatures }, (__, j) => {
-      let sum = encoderBias[j]!;
-      for (let d = 0; d < config.dIn; d++) sum += x[t * config.dIn + d]! * encoder[j * config.dIn + d]!;
-      return Math.max(0, sum);
-    }),
-  );
+/** Activations by the definition, of what the model itself gives. [T][F]. */
+async function reference(model: SubjectModel, ids: Int32Array, weights: DictionaryWeights): Promise<number[][]> {
+  const { hookPoint, nFeatures } = weights.config;
+  const { taps } = await model.forward({ batch: { rows: 1, cols: ids.length, ids, lengths: Int32Array.of(ids.length) }, taps: [hookPoint], logits: 'none' });
+  const codes = encode(weights, taps.get(hookPoint)!);
+  return Array.from(ids, (_, t) => [...codes.subarray(t * nFeatures, (t + 1) * nFeatures)]);
 }
 
 const PATCH = `mutation ($input: PatchInput!) { patch(input: $input) { userErrors { code field message } patchRun {
@@ -86,6 +91,43 @@ test('live runs on a real model through the whole server', async (t) => {
             });
             const largest = Math.max(...expected.flat());
             assert.ok(Math.abs(Number(at(found, 'strongest.0.activation')) - largest) < 1e-3 * (1 + largest));
+          }
+        });
+
+        await t.test('what kind of dictionary each is', async () => {
+          const data = await ask(server.url, `{ model(name: "${NAME}") { dictionaries { nodes { name architecture hookPoint outputHookPoint k layer } } } }`);
+          assert.deepEqual(list(data, 'model.dictionaries.nodes'), [
+            { name: '1-random', architecture: 'TIED', hookPoint: 'resid_post.1', outputHookPoint: null, k: null, layer: 1 },
+            { name: '1-topk', architecture: 'TOPK', hookPoint: 'resid_post.1', outputHookPoint: null, k: 7, layer: 1 },
+            { name: '2-transcoder', architecture: 'JUMPRELU', hookPoint: 'mlp_in.2', outputHookPoint: 'mlp_out.2', k: null, layer: 2 },
+            { name: '3-random', architecture: 'TIED', hookPoint: 'resid_post.3', outputHookPoint: null, k: null, layer: 3 },
+          ]);
+          const filtered = await ask(server.url, '{ dictionaries(filter: { architectures: [JUMPRELU, NMF] }) { nodes { name } } }');
+          assert.deepEqual(filtered, { dictionaries: { nodes: [{ name: '2-transcoder' }] } });
+        });
+
+        await t.test('features of a transcoder and of the k largest are read and edited as their dictionaries say', async () => {
+          const ids = promptIds(tokenizer, model.info.contextLength, TEXT, 'text');
+          const batch = { rows: 1, cols: ids.length, ids, lengths: Int32Array.of(ids.length) };
+          const [, topk, transcoder] = weights;
+          for (const [dictionary, edited] of [[topk, 'resid_post.1'], [transcoder, 'mlp_out.2']] as const) {
+            const { nFeatures, dOut, outputScale, name } = dictionary!.config;
+            const codes = await reference(model, ids, dictionary!);
+            // Active at some positions but not at all, so that leaving out the choice would show.
+            const feature = codes[0]!.findIndex((_, j) => codes.filter((row) => row[j]! > 0).length > 1 && codes.some((row) => row[j] === 0));
+            assert.ok(feature >= 0 && feature < nFeatures);
+            const c = codes.map((row) => row[feature]!);
+            const delta = Float32Array.from({ length: ids.length * dOut }, (_, i) => -c[Math.floor(i / dOut)]! * outputScale * dictionary!.decoder[feature * dOut + (i % dOut)]!);
+            const [clean, patched] = await Promise.all([[], [{ at: edited, delta }]].map(async (edits) => logSoftmax((await model.forward({ batch, edits, taps: [], logits: 'last' })).logits!, 0, model.info.vocabSize)));
+            const data = await ask(server.url, PATCH, { input: { model: NAME, base: TEXT, features: [{ feature: `${NAME}/${name}/${feature}`, operation: 'ABLATE' }] } });
+            assert.deepEqual(at(data, 'patch.userErrors'), []);
+            const run = at(data, 'patch.patchRun');
+            assert.equal(at(run, 'features.0.hookPoint'), edited);
+            list(run, 'features.0.before').forEach((value, t) => assert.ok(Math.abs(Number(value) - c[t]!) < 1e-4));
+            const expected = klDivergence(patched!, clean!);
+            assert.ok(expected > 1e-9 && Math.abs(Number(at(run, 'positions.0.klFromBase')) - expected) < 1e-6 + 1e-3 * expected);
+            const norm = Array.from(ids, (_, t) => Math.hypot(...delta.subarray(t * dOut, (t + 1) * dOut))).reduce((sum, length) => sum + length, 0) / ids.length;
+            assert.ok(Math.abs(Number(at(run, 'editMagnitude')) - norm) < 1e-4 * norm);
           }
         });
 

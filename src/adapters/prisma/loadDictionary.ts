@@ -77,15 +77,18 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
   const model = models[0];
   if (model === undefined) throw new CallerError('NOT_FOUND', `the catalog has no model "${config.model}": load the model before its dictionaries`);
   const { layer } = parseHookPoint(config.hookPoint, model.layers);
+  if (config.outputHookPoint !== null) parseHookPoint(config.outputHookPoint, model.layers);
   const what = `dictionary ${config.model}/${config.name}`;
   const values: Record<string, unknown> = {
     model_id: model.id,
     name: config.name,
     hook_point: config.hookPoint,
+    output_hook_point: config.outputHookPoint,
     layer,
     architecture: config.architecture,
     d_in: natural(config.dIn, I32, `width of ${what}`),
     n_features: natural(config.nFeatures, I32, `number of features of ${what}`),
+    k: config.k === null ? null : natural(config.k, I32, `k of ${what}`),
     l1: config.l1 === null ? null : finite(config.l1, `l1 of ${what}`),
     input_scale: finite(config.inputScale, `input scale of ${what}`),
     weights_hash: config.weightsHash,

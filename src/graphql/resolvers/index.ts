@@ -1,3 +1,4 @@
+import type { DictionaryArchitecture } from '../../domain/dictionary.ts';
 import { CircuitEdge } from './CircuitEdge.ts';
 import { Dictionary } from './Dictionary.ts';
 import { Exemplar } from './Exemplar.ts';
@@ -13,7 +14,20 @@ import { FeatureActivation, TextActivations } from './TextActivations.ts';
 
 /** Inner values of enums whose names in the contract differ from the domain's. */
 const enums = {
-  DictionaryArchitecture: { TIED: 'tied', UNTIED: 'untied', TOPK: 'topk', PCA: 'pca', ICA: 'ica', NEURON: 'neuron', RANDOM: 'random' },
+  DictionaryArchitecture: {
+    TIED: 'tied',
+    UNTIED: 'untied',
+    TOPK: 'topk',
+    BATCHTOPK: 'batchtopk',
+    JUMPRELU: 'jumprelu',
+    GATED: 'gated',
+    MATRYOSHKA: 'matryoshka',
+    PCA: 'pca',
+    ICA: 'ica',
+    NMF: 'nmf',
+    NEURON: 'neuron',
+    RANDOM: 'random',
+  } satisfies Record<Uppercase<DictionaryArchitecture>, DictionaryArchitecture>,
   ExemplarKind: { TOP: 'top', QUANTILE: 'quantile', RANDOM: 'random' },
   SearchMatch: { WORDS: 'words', SIMILAR: 'similar' },
   PatchOperation: { REPLACE_FROM_TARGET: 'replace_from_target', ABLATE: 'ablate', SCALE: 'scale', SET: 'set' },

@@ -57,6 +57,23 @@ test('the history is the one that prisma migrate keeps', () =>
     assert.deepEqual(rows, expected);
   }));
 
+test('a catalog of before transcoders keeps its dictionaries: they write where they read, and have no k', () =>
+  withDatabase(async (url) => {
+    const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
+    try {
+      await cp((await readMigrations()).baseDir, folder, { recursive: true });
+      await rm(join(folder, '20261123020000_transcoders'), { recursive: true });
+      await migrate(url, { folder });
+      await query(url, `INSERT INTO model (name, architecture, layers, d_model, vocab_size, context_length, parameters, weights_hash, tokenizer_hash, source) VALUES ('m', 'gpt2', 1, 2, 3, 4, 5, '', '', '');
+        INSERT INTO run (key, stage, params, inputs, seed, code_version, started_at, metrics) VALUES ('r', 'train', '{}', '{}', 1, '', now(), '{}');
+        INSERT INTO dictionary (model_id, name, hook_point, layer, architecture, d_in, n_features, input_scale, weights_hash, location, train_run) SELECT id, 'd', 'resid_post.0', 0, 'tied', 2, 8, 1, 'h', 'l', 'r' FROM model`);
+      assert.deepEqual(await migrate(url), ['20261123020000_transcoders']);
+      assert.deepEqual(await query(url, 'SELECT name, hook_point, output_hook_point, k FROM dictionary'), [{ name: 'd', hook_point: 'resid_post.0', output_hook_point: null, k: null }]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }));
+
 test('two processes migrating at once: one does, the other waits', () =>
   withDatabase(async (url) => {
     const applied = await Promise.all([migrate(url), migrate(url), migrate(url)]);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { BASELINE_ARCHITECTURES, TRAINABLE_ARCHITECTURES, type DictionaryConfig } from '../../../src/domain/dictionary.ts';
 import { CallerError } from '../../../src/domain/errors.ts';
 import type { CallerErrorCode } from '../../../src/domain/errors.ts';
 import type { CircuitEdge, ExplainOutcome, FeatureAnalysis } from '../../../src/domain/feature.ts';
@@ -74,6 +75,22 @@ test('what is loaded is read back, number for number', () =>
     assert.deepEqual(await reader.runs(['run-explain', 'run-train']), [makeRun('explain'), makeRun('train')]);
   }));
 
+test('every architecture, k and a second hook point are read back, and replaced', () =>
+  withModel(async ({ reader, writer }) => {
+    const load = (more: Partial<DictionaryConfig>): Promise<unknown> => writer.loadDictionary(makeLoad('1-a', 2, [], { config: makeConfig('1-a', 2, more) }));
+    const stored = async (): Promise<unknown> => {
+      const [{ architecture, hookPoint, outputHookPoint, layer, k }] = await reader.dictionaries({});
+      return { architecture, hookPoint, outputHookPoint, layer, k };
+    };
+    for (const architecture of [...TRAINABLE_ARCHITECTURES, ...BASELINE_ARCHITECTURES]) {
+      const place = { architecture, hookPoint: 'mlp_in.1', outputHookPoint: 'mlp_out.1', k: 32 } as const;
+      await load(place);
+      assert.deepEqual(await stored(), { ...place, layer: 1 });
+    }
+    await load({});
+    assert.deepEqual(await stored(), { architecture: 'tied', hookPoint: 'resid_post.1', outputHookPoint: null, layer: 1, k: null });
+  }));
+
 test('replacing keeps the id, drops what is gone, and readers see the old until the new is whole', () =>
   withModel(async (catalog) => {
     const { reader, writer } = catalog;
@@ -123,6 +140,8 @@ const REFUSED: readonly (readonly [string, Partial<DictionaryLoad>, CallerErrorC
   ['an explanation of no feature', { features: stream([makeFeature(0)]), explanations: stream([makeExplanation(1, 'x', 0)]) }, 'BAD_INPUT', /feature 1 has an explanation, but no analysis/],
   ['an explanation without a run', { runs: { train: makeRun('train'), analyse: makeRun('analyse'), explain: null }, explanations: stream([makeExplanation(1, 'x', 0)]) }, 'BAD_INPUT', /no explain run/],
   ['an unknown model', { config: makeConfig('1-a', 2, { model: 'other' }) }, 'NOT_FOUND', /no model "other"/],
+  ['an output hook point beyond the model', { config: makeConfig('1-a', 2, { outputHookPoint: 'mlp_out.4' }) }, 'BAD_INPUT', /layers 0 to 3/],
+  ['a k that is no count', { config: makeConfig('1-a', 2, { k: 1.5 }) }, 'BAD_INPUT', /k of dictionary toy\/1-a/],
   ['a hook point beyond the model', { config: makeConfig('1-a', 2, { hookPoint: 'resid_post.4' }) }, 'BAD_INPUT', /layers 0 to 3/],
 ];
 
