@@ -1,8 +1,6 @@
-import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { updateCurrentRuns, type CurrentRuns } from '../../src/adapters/files/currentRuns.ts';
 import { htmlTrainReport } from '../../src/adapters/report/trainReport.ts';
-import { openTrainingEngine } from '../../src/adapters/ort/trainerEngine.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import { TOKENS_PER_FORWARD, modelSource, shardSource, type ActivationSource } from '../../src/pipelines/harvest.ts';
 import { runStage, type StageResult } from '../../src/pipelines/runStage.ts';
@@ -12,6 +10,7 @@ import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
+import { openEngine, type EngineName } from './trainingEngine.ts';
 
 export interface TrainStageInput {
   readonly located: LocatedModel;
@@ -24,6 +23,8 @@ export interface TrainStageInput {
   /** Finished harvest run to read activations from instead of the model. */
   readonly cacheDir: string | null;
   readonly workers: number | undefined;
+  /** What trains; ort when left out. */
+  readonly engine?: EngineName;
 }
 
 /** Trains every recipe at every hook point in one pass, and makes the dictionaries the current ones of their names. */
@@ -33,11 +34,9 @@ export async function trainStage(workspace: Workspace, input: TrainStageInput, o
   const { seed, ...params } = options;
   const result = await runStage(
     { store: runs, progress },
-    { stage: 'train', params: { ...params, model: model.info.name, hookPoints, trainRows }, inputs: { model: model.info.weightsHash, tokens: tokens.hash }, seed },
+    { stage: 'train', params: { ...params, model: model.info.name, hookPoints, trainRows, ...(input.engine === 'tfjs' ? { engine: 'tfjs' } : {}) }, inputs: { model: model.info.weightsHash, tokens: tokens.hash }, seed },
     async (run) => {
-      const workers = input.workers ?? config.workers ?? availableParallelism();
-      const lanes = hookPoints.length * options.recipes.length;
-      const engine = openTrainingEngine({ workers: Math.min(workers, lanes), threadsPerWorker: Math.max(1, Math.floor(workers / lanes)) });
+      const engine = await openEngine(input.engine ?? 'ort', hookPoints.length * options.recipes.length, workspace, input.workers);
       try {
         const { dictionaries, failures, vectors, seconds } = await trainDictionaries(
           { source: sourceOf(workspace, input, options), engine, artefacts, progress, report: htmlTrainReport() },
