@@ -24,8 +24,10 @@ export function withAuxiliary(
   step: StepBuilder,
   { nFeatures: F, dIn, dOut, hyper: { auxK, auxCoefficient, deadVectors } }: TrainerSpec,
   linear: Linear,
-  { e, fired, core }: {
+  { e, positive, fired, core }: {
     readonly e: Value;
+    /** relu(h) [B, F]. */
+    readonly positive: Value;
     /** Vectors of the batch on which each feature is active [F]. */
     readonly fired: Value;
     /** Adds the main loss's gradients to the graph whose operators it is given. */
@@ -43,10 +45,10 @@ export function withAuxiliary(
   const plain = core(opsOf(none));
   const some = g.subgraph('dead-features');
   const ops = opsOf(some);
-  const { add, mul, div, sub, where, relu, sign, gather, gemm, matMul, shape, min, reshape, transpose, reduceMean, reduceSum, reduceSumSquare } = ops;
+  const { add, mul, div, sub, where, isPositive, gather, gemm, matMul, shape, min, reshape, transpose, reduceMean, reduceSum, reduceSumSquare } = ops;
   const rows = transpose(some.node('NonZero', [ops.greater(since, deadVectors - 0.5)]), [1, 0]); // [n, 1]
   const dead = reshape(rows, [-1]); // [n]
-  const h = relu(gather(linear.h, dead, 1)); // [B, n]
+  const h = gather(positive, dead, 1); // [B, n]
   const decoder = gather(linear.decoder, dead); // [n, dOut]
   const [values, indices] = some.nodeWithOutputs('TopK', [h, min(shape(dead), some.int([auxK]))], 2, { axis: -1, largest: 1, sorted: 0 });
   const a = some.node('ScatterElements', [mul(h, 0), indices!, values!], { axis: 1 });
@@ -54,7 +56,7 @@ export function withAuxiliary(
   const spread = reshape(reduceSumSquare(sub(e, reduceMean(e, [0]))), [1]);
   const scale = where(ops.greater(spread, 0), div(some.float([auxCoefficient]), spread), 0); // [1]
   const q = mul(u, mul(scale, 2));
-  const dh = mul(gemm(q, decoder, { transB: true }), sign(a));
+  const dh = mul(gemm(q, decoder, { transB: true }), isPositive(a));
   const merged = core(ops);
   const put = (whole: Value, part: Value): Value => some.node('ScatterND', [whole, rows, part]);
 

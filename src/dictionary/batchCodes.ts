@@ -19,9 +19,9 @@ import type { StepBuilder } from './stepBuilder.ts';
  * from step thresholdStart + 1 on. (The library counts steps from 0 and starts one later for the same number; on a batch without
  * any code it takes τ = 0, which this leaves out.) θ = −1 until then.
  *
- * @returns c [B, F] and the next value of the buffer `threshold` [1], which this declares.
+ * @returns c and relu(h) [B, F], and the next value of the buffer `threshold` [1], which this declares.
  */
-export function batchCodes(step: StepBuilder, { batchSize: B, nFeatures: F, hyper: { k, thresholdDecay } }: TrainerSpec, h: Value): { c: Value; threshold: Value } {
+export function batchCodes(step: StepBuilder, { batchSize: B, nFeatures: F, hyper: { k, thresholdDecay } }: TrainerSpec, h: Value): { c: Value; positive: Value; threshold: Value } {
   const { g } = step;
   const { relu, reshape, mul, add, where, greater, less, reduceMin } = step.ops;
   const held = step.buffer('threshold', [1]);
@@ -34,7 +34,7 @@ export function batchCodes(step: StepBuilder, { batchSize: B, nFeatures: F, hype
   const smallest = reduceMin(where(greater(values!, 0), values!, FAR), [0]); // [1]
   const moved = where(less(held, 0), smallest, add(mul(held, thresholdDecay), mul(smallest, 1 - thresholdDecay)));
   const counts = mul(tracked, step.ops.cast(less(smallest, FAR), 'float32'));
-  return { c, threshold: where(greater(counts, 0), moved, held) };
+  return { c, positive, threshold: where(greater(counts, 0), moved, held) };
 }
 
 /** More than any activation. */

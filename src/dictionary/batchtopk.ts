@@ -31,18 +31,19 @@ export const batchtopk: TrainableArchitecture = {
   stepGraph(spec: TrainerSpec): StepGraph {
     const { batchSize: B, dOut } = spec;
     const step = new StepBuilder('batchtopk-step', spec);
-    const { add, mul, gemm, sign, reduceSum } = step.ops;
+    const { add, mul, gemm, isPositive, reduceSum } = step.ops;
     const linear = declareLinear(step, spec);
 
-    const { c, threshold } = batchCodes(step, spec, linear.h);
+    const { c, positive, threshold } = batchCodes(step, spec, linear.h);
     const { e, mse } = reconstructionError(step, spec, linear, c);
-    const on = sign(c);
+    const on = isPositive(c);
     const fired = reduceSum(on, [0], false);
 
     const g = mul(e, 2 / (B * dOut));
     const dh = mul(gemm(g, linear.decoder, { transB: true }), on);
     const { auxiliaryLoss, ...core } = withAuxiliary(step, spec, linear, {
       e,
+      positive,
       fired,
       core: (ops) => ({ encoder: ops.gemm(dh, linear.input, { transA: true }), sumDh: ops.reduceSum(dh, [0], false), decoder: ops.gemm(c, g, { transA: true }) }),
     });

@@ -49,7 +49,7 @@ export const gated: TrainableArchitecture = {
   stepGraph(spec: TrainerSpec): StepGraph {
     const { batchSize: B, dOut, nFeatures: F } = spec;
     const step = new StepBuilder('gated-step', spec);
-    const { add, sub, mul, exp, gemm, relu, sign, where, greater, reduceSum } = step.ops;
+    const { add, sub, mul, exp, gemm, relu, isPositive, reduceSum } = step.ops;
     const linear = declareLinear(step, spec);
     const { h, decoder } = linear;
     const rescale = step.parameter('rescale', [F]);
@@ -57,13 +57,13 @@ export const gated: TrainableArchitecture = {
     const sparsity = step.scalar('sparsity');
 
     const scale = exp(rescale);
-    const gate = greater(h, 0);
     const a = add(mul(h, scale), sub(magnitudeBias, mul(scale, linear.encoderBias)));
-    const c = where(gate, relu(a), 0);
     const p = relu(h);
+    const gate = isPositive(p);
+    const c = mul(gate, relu(a));
     const { e, mse } = reconstructionError(step, spec, linear, c);
     const { e: eGate, mse: mseGate } = reconstructionError(step, spec, linear, p);
-    const on = sign(c);
+    const on = isPositive(c);
     const loss = add(add(mse, mseGate), mul(mul(reduceSum(p), 1 / B), sparsity));
 
     const g = mul(e, 2 / (B * dOut));
@@ -71,7 +71,7 @@ export const gated: TrainableArchitecture = {
     const da = mul(dc, on);
     const dm = reduceSum(da, [0], false);
     const gGate = mul(eGate, 2 / (B * dOut));
-    const dp = where(gate, gemm(gGate, decoder, { transB: true, c: mul(sparsity, 1 / B) }), 0);
+    const dp = mul(gate, gemm(gGate, decoder, { transB: true, c: mul(sparsity, 1 / B) }));
     const dz = add(mul(da, scale), dp);
     const db = reduceSum(dp, [0], false);
     const core = { encoder: gemm(dz, linear.input, { transA: true }), sumDh: add(mul(dm, scale), db), decoder: gemm(c, g, { transA: true }) };

@@ -61,16 +61,16 @@ export const jumprelu: TrainableArchitecture = {
   stepGraph(spec: TrainerSpec): StepGraph {
     const { batchSize: B, dIn: D, dOut, nFeatures: F, hyper: { bandwidth, targetL0 } } = spec;
     const step = new StepBuilder('jumprelu-step', spec);
-    const { add, sub, mul, gemm, sign, where, greater, less, abs, cast, reduceSum } = step.ops;
+    const { add, sub, mul, gemm, greater, less, abs, cast, reduceSum } = step.ops;
     const linear = declareLinear(step, spec);
     const { h } = linear;
     const threshold = step.parameter('threshold', [F], { stepFactor: Math.sqrt(D), floor: 0 });
     const sparsity = step.scalar('sparsity');
 
-    const above = greater(h, threshold);
-    const c = where(above, h, 0);
+    const above = cast(greater(h, threshold), 'float32');
+    const c = mul(h, above);
     const { e, mse } = reconstructionError(step, spec, linear, c);
-    const fired = reduceSum(sign(c), [0], false);
+    const fired = reduceSum(above, [0], false);
     const l0 = mul(reduceSum(fired), 1 / B); // [1]
     const excess = targetL0 === 0 ? null : sub(mul(l0, 1 / targetL0), 1);
     const loss = add(mse, mul(sparsity, excess === null ? l0 : mul(excess, excess)));
@@ -78,12 +78,12 @@ export const jumprelu: TrainableArchitecture = {
     const g = mul(e, 2 / (B * dOut));
     const dc = gemm(g, linear.decoder, { transB: true });
     const s = excess === null ? mul(sparsity, 1 / B) : mul(mul(sparsity, excess), 2 / (targetL0 * B)); // [1]
-    const near = less(abs(sub(h, threshold)), bandwidth / 2);
-    const jump = mul(reduceSum(where(near, dc, 0), [0], false), threshold);
-    const count = mul(reduceSum(cast(near, 'float32'), [0], false), s);
+    const near = cast(less(abs(sub(h, threshold)), bandwidth / 2), 'float32');
+    const jump = mul(reduceSum(mul(near, dc), [0], false), threshold);
+    const count = mul(reduceSum(near, [0], false), s);
     return step.finish({
       gradients: {
-        ...linearGradients(step, spec, linear, { decoderGradient: gemm(c, g, { transA: true }), g, dh: where(above, dc, 0) }),
+        ...linearGradients(step, spec, linear, { decoderGradient: gemm(c, g, { transA: true }), g, dh: mul(above, dc) }),
         threshold: mul(add(jump, count), -1 / bandwidth),
       },
       fired,

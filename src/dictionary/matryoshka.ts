@@ -51,19 +51,19 @@ export const matryoshka: TrainableArchitecture = {
   stepGraph(spec: TrainerSpec): StepGraph {
     const { batchSize: B, dOut } = spec;
     const step = new StepBuilder('matryoshka-step', spec);
-    const { add, sub, mul, gemm, sign, split, concat, reduceSum, reduceSumSquare } = step.ops;
+    const { add, sub, mul, gemm, isPositive, split, concat, reduceSum, reduceSumSquare } = step.ops;
     const linear = declareLinear(step, spec);
     const sizes = groupSizes(spec);
     const G = sizes.length;
 
-    const { c, threshold } = batchCodes(step, spec, linear.h);
+    const { c, positive, threshold } = batchCodes(step, spec, linear.h);
     const codes = split(c, sizes, 1);
     const decoders = split(linear.decoder, sizes, 0);
     const offset = sub(linear.decoderBias, step.target);
     let prefix: Value = linear.skip === null ? offset : gemm(step.x, linear.skip, { transB: true, c: offset });
     const errors = codes.map((code, q) => (prefix = gemm(code, decoders[q]!, { c: prefix }))); // e_1 … e_G [B, dOut]
     const means = errors.map((error) => mul(reduceSumSquare(error), 1 / (B * dOut)));
-    const on = sign(c);
+    const on = isPositive(c);
     const fired = reduceSum(on, [0], false);
 
     const suffix: Value[] = [];
@@ -75,6 +75,7 @@ export const matryoshka: TrainableArchitecture = {
     const dh = mul(dc, on);
     const { auxiliaryLoss, ...core } = withAuxiliary(step, spec, linear, {
       e: errors[G - 1]!,
+      positive,
       fired,
       core: (ops) => ({
         encoder: ops.gemm(dh, linear.input, { transA: true }),

@@ -36,18 +36,20 @@ export const topk: TrainableArchitecture = {
   stepGraph(spec: TrainerSpec): StepGraph {
     const { batchSize: B, dOut, hyper } = spec;
     const step = new StepBuilder('topk-step', spec);
-    const { add, mul, gemm, relu, sign, reduceSum } = step.ops;
+    const { add, mul, gemm, relu, isPositive, reduceSum } = step.ops;
     const linear = declareLinear(step, spec);
 
-    const c = keepLargest(step.g, relu(linear.h), hyper.k);
+    const positive = relu(linear.h);
+    const c = keepLargest(step.g, positive, hyper.k);
     const { e, mse } = reconstructionError(step, spec, linear, c);
-    const on = sign(c);
+    const on = isPositive(c);
     const fired = reduceSum(on, [0], false);
 
     const g = mul(e, 2 / (B * dOut));
     const dh = mul(gemm(g, linear.decoder, { transB: true }), on);
     const { auxiliaryLoss, ...core } = withAuxiliary(step, spec, linear, {
       e,
+      positive,
       fired,
       core: (ops) => ({ encoder: ops.gemm(dh, linear.input, { transA: true }), sumDh: ops.reduceSum(dh, [0], false), decoder: ops.gemm(c, g, { transA: true }) }),
     });

@@ -29,13 +29,13 @@ export const untied: TrainableArchitecture = {
   stepGraph(spec: TrainerSpec): StepGraph {
     const { batchSize: B, dOut } = spec;
     const step = new StepBuilder('untied-step', spec);
-    const { add, mul, gemm, relu, sign, reduceSum } = step.ops;
+    const { add, mul, gemm, relu, isPositive, reduceSum } = step.ops;
     const linear = declareLinear(step, spec);
     const sparsity = step.scalar('sparsity');
 
     const c = relu(linear.h);
     const { e, mse } = reconstructionError(step, spec, linear, c);
-    const on = sign(c);
+    const on = isPositive(c);
     const loss = add(mse, mul(mul(reduceSum(c), 1 / B), sparsity));
 
     const g = mul(e, 2 / (B * dOut));

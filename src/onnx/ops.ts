@@ -31,6 +31,8 @@ export function opsOf(g: GraphBuilder) {
     neg: unary('Neg'),
     abs: unary('Abs'),
     sign: unary('Sign'),
+    /** 1 where x > 0 (from 1e-38 on), 0 where x is 0, for x ≥ 0: one vectorised pass, where Sign takes ten times as long on a CPU. */
+    isPositive: (x: Value) => g.node('HardSigmoid', [x], { alpha: { float: 1e38 }, beta: { float: 0 } }),
     sqrt: unary('Sqrt'),
     exp: unary('Exp'),
     log: unary('Log'),
