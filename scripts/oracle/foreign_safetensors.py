@@ -229,21 +229,11 @@ def load_sparsify(folder, x):
     return sparsify_codes(SparseCoder.load_from_disk(folder), x)
 
 
-def load_dictionary_learning(folder, x):
-    from dictionary_learning.utils import load_dictionary
-
-    dictionary, _ = load_dictionary(str(folder), device="cpu")
-    with torch.no_grad():
-        codes = dictionary.encode(x)
-        return codes.numpy(), dictionary.decode(codes).numpy()
-
-
-LOAD = {"saelens": load_saelens, "sparsify": load_sparsify, "dictionary_learning": load_dictionary_learning}
+LOAD = {"saelens": load_saelens, "sparsify": load_sparsify}
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["exports"]:
         saelens_fixtures()
         sparsify_fixtures()
         gemma_fixtures()
-    if (ROOT / "scripts/oracle/foreign_exports.ts").exists():
-        check_exports()
+    check_exports()

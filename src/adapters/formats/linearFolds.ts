@@ -14,6 +14,11 @@ export function transposed(data: Float32Array, rows: number, cols: number): Floa
   return out;
 }
 
+/** Every number times `factor`; the same array where that is 1. */
+export function scaled(data: Float32Array, factor: number): Float32Array {
+  return factor === 1 ? data : data.map((value) => value * factor);
+}
+
 /** Row j times factors[j]; `data` is [factors.length, width]. */
 export function scaledRows(data: Float32Array, factors: ArrayLike<number>): Float32Array {
   const width = data.length / factors.length;
