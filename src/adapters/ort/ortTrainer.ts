@@ -1,15 +1,26 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { readGraph, readInputs } from '../../dictionary/readGraph.ts';
-import type { ReadShape } from '../../dictionary/readGraph.ts';
 import { trainableArchitecture } from '../../dictionary/registry.ts';
 import { invariant } from '../../domain/errors.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
+import { Evaluation } from './evaluation.ts';
+import { checkVectors } from './stepTrainer.ts';
+import type { StepTrainer } from './stepTrainer.ts';
 
 type Tensors = Record<string, Tensor>;
 
-/** Activations held at once by the evaluation graph, in numbers: 64 MB. */
-const EVALUATION_CODES = 16 << 20;
+/** Options of all graphs of a training. */
+export function graphOptions(threads: number): InferenceSession.SessionOptions {
+  return {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    // Moments of dead features decay into denormal numbers, on which a core is many times slower.
+    extra: { session: { set_denormal_as_zero: '1', intra_op: { allow_spinning: '0' } } },
+  };
+}
 
 /**
  * One dictionary in training on onnxruntime's CPU provider. Blocks its thread while it works: lives in trainerWorker.ts.
@@ -17,20 +28,19 @@ const EVALUATION_CODES = 16 << 20;
  * State tensors exist twice: a step reads one set and writes the other in place (outputs are preallocated), then they
  * swap. So a step copies nothing.
  */
-export class OrtTrainer {
+export class OrtTrainer implements StepTrainer {
   readonly #spec: TrainerSpec;
   readonly #session: InferenceSession;
-  readonly #options: InferenceSession.SessionOptions;
+  readonly #evaluation: Evaluation;
   readonly #stateNames: readonly string[];
   #current: Tensors;
   #next: Tensors;
   #step: number;
-  #evaluation: InferenceSession | undefined;
 
-  private constructor(spec: TrainerSpec, session: InferenceSession, options: InferenceSession.SessionOptions, stateNames: readonly string[], state: TrainerState) {
+  private constructor(spec: TrainerSpec, session: InferenceSession, evaluation: Evaluation, stateNames: readonly string[], state: TrainerState) {
     this.#spec = spec;
     this.#session = session;
-    this.#options = options;
+    this.#evaluation = evaluation;
     this.#stateNames = stateNames;
     this.#current = {};
     this.#next = {};
@@ -47,25 +57,16 @@ export class OrtTrainer {
   static async open(spec: TrainerSpec, threads: number, start: TrainerStart): Promise<OrtTrainer> {
     const architecture = trainableArchitecture(spec.architecture);
     const { bytes, stateNames } = architecture.stepGraph(spec);
-    const options: InferenceSession.SessionOptions = {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
-      // Moments of dead features decay into denormal numbers, on which a core is many times slower.
-      extra: { session: { set_denormal_as_zero: '1', intra_op: { allow_spinning: '0' } } },
-    };
+    const options = graphOptions(threads);
     const session = await InferenceSession.create(bytes, options);
-    return new OrtTrainer(spec, session, options, stateNames, start.kind === 'resume' ? start.state : architecture.initialState(spec, start.centre));
+    return new OrtTrainer(spec, session, new Evaluation(spec, options), stateNames, start.kind === 'resume' ? start.state : architecture.initialState(spec, start.centre));
   }
 
   /** See Trainer.steps. */
   async steps(vectors: Float32Array, targets?: Float32Array): Promise<StepStats[]> {
     const { batchSize: B, dIn: D, dOut } = this.#spec;
     const size = B * D;
-    invariant(vectors.length % size === 0, `${vectors.length} numbers are no whole batches of ${B} vectors of ${D}`);
-    this.#checkTargets(vectors, targets);
+    checkVectors(this.#spec, vectors, targets, true);
     const architecture = trainableArchitecture(this.#spec.architecture);
     const stats: StepStats[] = [];
     for (let start = 0; start < vectors.length; start += size) {
@@ -106,39 +107,15 @@ export class OrtTrainer {
     return state;
   }
 
-  #checkTargets(vectors: Float32Array, targets: Float32Array | undefined): void {
-    const { transcoder, dIn: D, dOut } = this.#spec;
-    invariant(transcoder === (targets !== undefined), 'targets are given to transcoders, and only to them');
-    invariant(targets === undefined || targets.length / dOut === vectors.length / D, 'as many targets as vectors');
-  }
-
   /** See Trainer.evaluate. */
   async evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums> {
-    const { dIn: D, dOut, nFeatures: F, transcoder, architecture } = this.#spec;
-    this.#checkTargets(vectors, targets);
-    const { k, ...weights } = trainableArchitecture(architecture).parameters(this.state(), this.#spec);
-    const shape: ReadShape = { dIn: D, dOut, nFeatures: F, k, threshold: weights.threshold !== null, skip: weights.skip !== null, transcoder };
-    this.#evaluation ??= await InferenceSession.create(readGraph(shape), this.#options);
-    const fixed = Object.fromEntries(readInputs(weights, shape).map(([name, data, dims]) => [name, new Tensor('float32', data, dims)]));
-    const firings = new Float64Array(F);
-    let squaredError = 0;
-    const rows = Math.max(1, Math.min(1024, Math.floor(EVALUATION_CODES / F)));
-    const total = vectors.length / D;
-    for (let start = 0; start < total; start += rows) {
-      const n = Math.min(rows, total - start);
-      const feeds: Tensors = { ...fixed, x: new Tensor('float32', vectors.subarray(start * D, (start + n) * D), [n, D]) };
-      if (targets !== undefined) feeds['y'] = new Tensor('float32', targets.subarray(start * dOut, (start + n) * dOut), [n, dOut]);
-      const out = await this.#evaluation.run(feeds, ['squaredError', 'firings']);
-      for (const error of out['squaredError']!.data as Float32Array) squaredError += error;
-      const fired = out['firings']!.data as Float32Array;
-      for (let j = 0; j < F; j++) firings[j]! += fired[j]!;
-    }
-    return { vectors: total, squaredError, firings };
+    checkVectors(this.#spec, vectors, targets, false);
+    return this.#evaluation.run(trainableArchitecture(this.#spec.architecture).parameters(this.state(), this.#spec), vectors, targets);
   }
 
   async close(): Promise<void> {
     await this.#session.release();
-    await this.#evaluation?.release();
+    await this.#evaluation.close();
   }
 }
 

@@ -1,18 +1,20 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { invariant, InvariantError, messageOf } from '../../domain/errors.ts';
 import { OrtTrainer } from './ortTrainer.ts';
+import { sparseSupports, SparseTrainer } from './sparseTrainer.ts';
+import type { StepTrainer } from './stepTrainer.ts';
 import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
 
 /** Thread that holds some of the engine's trainers and does their calls one after another. */
 
 const { threads } = workerData as { threads: number };
-const trainers = new Map<number, OrtTrainer>();
+const trainers = new Map<number, StepTrainer>();
 invariant(parentPort !== null, 'trainerWorker.ts runs as a worker thread');
 const port = parentPort;
 
 async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['kind']]> {
   if (call.kind === 'create') {
-    trainers.set(call.trainer, await OrtTrainer.open(call.spec, threads, call.start));
+    trainers.set(call.trainer, await (sparseSupports(call.spec) ? SparseTrainer : OrtTrainer).open(call.spec, threads, call.start));
     return null;
   }
   const trainer = trainers.get(call.trainer);
