@@ -1,3 +1,4 @@
+import { badForeign } from './foreign.ts';
 import { readNpy } from './npy.ts';
 import type { TypedTensor } from './typedTensors.ts';
 import { openZip, type ZipLimits } from './zip.ts';
@@ -14,8 +15,13 @@ export interface Npz {
 /** Opens a .npz file under the limits of `openZip`. Only the arrays asked for are read. */
 export async function openNpz(path: string, limits: ZipLimits = {}): Promise<Npz> {
   const zip = await openZip(path, limits);
+  const other = zip.names.find((name) => !name.endsWith('.npy'));
+  if (other !== undefined) {
+    await zip.close();
+    throw badForeign(path, `holds ${other}, expected arrays only, as numpy.savez writes; the file is damaged or of another format`);
+  }
   return {
-    names: zip.names.filter((name) => name.endsWith('.npy')).map((name) => name.slice(0, -'.npy'.length)),
+    names: zip.names.map((name) => name.slice(0, -'.npy'.length)),
     array: async (name) => readNpy(await zip.read(`${name}.npy`), path, name),
     close: async () => await zip.close(),
   };

@@ -49,7 +49,7 @@ export function unpickle(bytes: Uint8Array, allowed: ReadonlyMap<string, Allowed
   };
   const raw = (length: number): Uint8Array => {
     const start = take(length);
-    return bytes.slice(start, start + length);
+    return new Uint8Array(bytes.subarray(start, start + length)); // a copy: Buffer's own slice is a view
   };
   const text = (length: number): string => {
     const start = take(length);

@@ -42,7 +42,7 @@ export function elementsOf(bytes: Buffer, type: ElementType, bigEndian: boolean)
       for (let i = 0; i < length; i++) {
         const value = whole(bytes, i, type);
         out[i] = value;
-        if (out[i] !== value) throw new RangeError(`holds ${value}, a whole number beyond what is kept exactly`);
+        if (out[i] !== value || !Number.isSafeInteger(value)) throw new RangeError(`holds ${value}, a whole number beyond what is kept exactly`);
       }
       return out;
   }

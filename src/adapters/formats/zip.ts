@@ -133,9 +133,11 @@ async function list(zip: yauzl.ZipFile, reader: CheckedReader, path: string, max
 async function contents(file: FileHandle, zip: yauzl.ZipFile, reader: CheckedReader, entry: yauzl.Entry, path: string): Promise<Buffer> {
   const { fileName: name, compressedSize, uncompressedSize: size } = entry;
   // Bounds of the packed bytes are checked against the file before this calls back.
-  const start = await answer<number>(reader, path, (resolve, reject) => {
-    zip.readLocalFileHeader(entry, { minimal: true }, (error, header) => (error ? reject(error) : resolve(header.fileDataStart)));
+  const { fileDataStart: start, fileName: inner } = await answer<yauzl.LocalFileHeader>(reader, path, (resolve, reject) => {
+    zip.readLocalFileHeader(entry, (error, header) => (error ? reject(error) : resolve(header)));
   });
+  // Names have no checksum, but each is written twice.
+  if (!inner.equals(entry.fileNameRaw)) throw badForeign(path, `calls a file ${name} in its directory and ${JSON.stringify(inner.toString('latin1').slice(0, 80))} where it lies; the file is damaged, fetch it again`);
   const packed = Buffer.from(new ArrayBuffer(compressedSize));
   await readAll(file, packed, start).catch((error: unknown) => { throw error instanceof Truncated ? damaged(path, error) : unreadable(path, error); });
   let bytes = packed;
