@@ -57,7 +57,7 @@ export function checkSpec(architecture: TrainableArchitecture, spec: TrainerSpec
     if (!Number.isSafeInteger(spec[name]) || spec[name] < 1) throw new CallerError('BAD_INPUT', `${name}: expected a positive integer, found ${spec[name]}`);
   }
   if (spec.transcoder && !architecture.transcoder) {
-    throw new CallerError('UNSUPPORTED', `a ${architecture.name} dictionary cannot be a transcoder: it decodes with the encoder's own directions. Use untied, topk, batchtopk, jumprelu or matryoshka`);
+    throw new CallerError('UNSUPPORTED', `a ${architecture.name} dictionary cannot be a transcoder: it decodes with the encoder's own directions. Use untied, topk, batchtopk, matryoshka, jumprelu or gated`);
   }
   if (!spec.transcoder && (spec.skip || spec.dOut !== spec.dIn)) throw new CallerError('BAD_INPUT', 'a linear path or another output width needs a transcoder');
   architecture.check?.(spec);

@@ -24,7 +24,8 @@ import { activeDefaults } from './topk.ts';
  *
  * Scale: the paper sums over the groups, dictionary_learning's MatryoshkaBatchTopKTrainer weighs each 1/G and then takes the
  * mean, 1/G²; the mean here keeps the loss comparable with the other architectures', for any G. In the paper's terms L_aux has
- * the coefficient G·auxCoefficient, in the library's auxCoefficient/G; otherwise as in topk.ts. `mse` is that of e_G.
+ * the coefficient G·auxCoefficient, in the library's auxCoefficient/G: the default 1/32 lies between. Otherwise as in topk.ts.
+ * `mse` is that of e_G.
  *
  * Defaults as in batchtopk.ts; groups that double in size as in the paper's experiments, here 1/32, 1/16, 1/8, 1/4 and the rest.
  */

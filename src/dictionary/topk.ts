@@ -17,12 +17,14 @@ import { StepBuilder } from './stepBuilder.ts';
  *
  * Scale: the authors' code divides the squared error by the variance, dictionary_learning's TopKTrainer sums it over D for
  * activations of mean squared norm 1. For activations of norm √D (expected-norm) the mean over D is the latter's number and
- * about the former's, so 1/32 for L_aux and 1 for the gradient's norm mean here what they mean there. In other units, the
- * library's loss is D times mean_{B,D} e²: divide its coefficient and its clipping norm by D.
+ * about the former's, so 1/32 for L_aux and 1 for the gradient's norm mean here what they mean there (but for the biases, whose
+ * gradients are √D times smaller here). In other units, the library's loss is D times mean_{B,D} e²: divide its coefficient
+ * and its clipping norm by D.
  *
  * Defaults: Adam at 2e-4/√(F/2¹⁴) with ε 6.25e-10, gradient clipped to norm 1, auxK = D/2, 1/32; TopKTrainer's 1000 steps
  * of warm-up (at most a tenth of the run). A feature is dead after 10⁷ vectors, or a tenth of the run if that is less: in a
- * short run nothing would ever be. Inference keeps k per vector as training does (TopKTrainer tracks a threshold beside).
+ * short run nothing would ever be. A feature has fired where its code is positive (TopKTrainer: where it is among the k, even
+ * at 0). Inference keeps k per vector as training does (TopKTrainer tracks a threshold beside).
  */
 export const topk: TrainableArchitecture = {
   name: 'topk',
