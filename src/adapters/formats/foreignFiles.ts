@@ -5,6 +5,8 @@ import { badForeign } from './foreign.ts';
 
 /** No config beside weights comes near this. */
 const MAX_JSON = 4 << 20;
+/** One write takes at most 2 GiB. */
+const MAX_WRITE = 1 << 30;
 let serial = 0;
 
 /** A JSON object from a file. Throws BAD_DICTIONARY when it is missing, too large, or no JSON object. */
@@ -44,7 +46,7 @@ export async function writeForeignFile(path: string, parts: Iterable<Uint8Array>
     const file = await open(temporary, 'w');
     try {
       for (const part of parts) {
-        for (let at = 0; at < part.byteLength; ) at += (await file.write(part, at, part.byteLength - at)).bytesWritten;
+        for (let at = 0; at < part.byteLength; ) at += (await file.write(part, at, Math.min(MAX_WRITE, part.byteLength - at))).bytesWritten;
       }
       await file.sync();
     } finally {

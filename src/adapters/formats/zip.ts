@@ -32,6 +32,8 @@ const MAX_RATIO = 100;
 /** …plus this: short runs of zeros compress better than weights do. */
 const RATIO_SLACK = 16 << 20;
 const ENCRYPTED = 1;
+/** Reads and checksums take at most 2 GiB at once. */
+const CHUNK = 1 << 30;
 const inflate = promisify(inflateRaw);
 
 /**
@@ -147,7 +149,8 @@ async function contents(file: FileHandle, zip: yauzl.ZipFile, reader: CheckedRea
     });
   }
   if (bytes.length !== size) throw badForeign(path, `${name} unpacks to ${bytes.length} bytes, its directory announces ${size}; fetch it again`);
-  const sum = crc32(bytes);
+  let sum = 0;
+  for (let at = 0; at < size; at += CHUNK) sum = crc32(bytes.subarray(at, at + CHUNK), sum);
   if (sum !== entry.crc32) throw badForeign(path, `${name} has checksum ${sum.toString(16)}, its directory says ${entry.crc32.toString(16)}; the file is damaged, fetch it again`);
   return bytes;
 }
@@ -158,7 +161,7 @@ class Truncated extends Error {
 
 async function readAll(file: FileHandle, into: Buffer, position: number): Promise<void> {
   for (let at = 0; at < into.length; ) {
-    const { bytesRead } = await file.read(into, at, into.length - at, position + at);
+    const { bytesRead } = await file.read(into, at, Math.min(CHUNK, into.length - at), position + at);
     if (bytesRead === 0) throw new Truncated('the file ends early');
     at += bytesRead;
   }

@@ -20,10 +20,11 @@ export function storedZip(files: ReadonlyMap<string, Uint8Array>): Uint8Array[] 
   const add = (part: Uint8Array): void => {
     parts.push(part);
     at += part.byteLength;
-    if (at > MAX_BYTES) throw new CallerError('UNSUPPORTED', 'more than 4 GiB: a .pt file of this size cannot be written; export as safetensors (saelens or sparsify)');
+    if (at > MAX_BYTES) throw tooLarge();
   };
   for (const [name, bytes] of files) {
     const encoded = Buffer.from(name);
+    if (bytes.byteLength > MAX_BYTES) throw tooLarge();
     const start = at;
     // An extra field of an id nobody uses pads to the alignment; 4 bytes are its own head.
     const padding = (ALIGNMENT - ((at + 30 + encoded.length + 4) % ALIGNMENT)) % ALIGNMENT;
@@ -31,7 +32,7 @@ export function storedZip(files: ReadonlyMap<string, Uint8Array>): Uint8Array[] 
     common.writeUInt16LE(20, 0); // version needed
     common.writeUInt16LE(0x800, 2); // names are UTF-8
     common.writeUInt16LE(DATE, 8);
-    common.writeUInt32LE(crc32(bytes), 10);
+    common.writeUInt32LE(checksum(bytes), 10);
     common.writeUInt32LE(bytes.byteLength, 14);
     common.writeUInt32LE(bytes.byteLength, 18);
     common.writeUInt16LE(encoded.length, 22);
@@ -56,4 +57,16 @@ export function storedZip(files: ReadonlyMap<string, Uint8Array>): Uint8Array[] 
   add(directory);
   add(end);
   return parts;
+}
+
+/** By pieces: one call takes at most 2 GiB. */
+function checksum(bytes: Uint8Array): number {
+  const CHUNK = 1 << 30;
+  let sum = 0;
+  for (let at = 0; at < bytes.byteLength; at += CHUNK) sum = crc32(bytes.subarray(at, at + CHUNK), sum);
+  return sum;
+}
+
+function tooLarge(): CallerError {
+  return new CallerError('UNSUPPORTED', 'more than 4 GiB: a .pt file of this size cannot be written; export as safetensors (saelens or sparsify)');
 }
