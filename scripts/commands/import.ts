@@ -9,6 +9,7 @@ import { importStage, locateDictionary, textSoFar } from '../stages/import.ts';
 import { loadStage } from '../stages/load.ts';
 import { fileText } from '../stages/textSources.ts';
 import { tokensStage } from '../stages/tokens.ts';
+import { openWorkspace } from '../workspace.ts';
 import { usingModel, withModelOptions, type ModelOptions } from './shared.ts';
 
 interface ImportFlags {
@@ -45,8 +46,9 @@ export function importCommand(program: Command): void {
     .option('--register-only', 'stop before analysing and loading', false)
     .addOption(seedOption())
     .action(async (source: string, options: ModelOptions & ImportFlags) => {
+      // Before the model is opened, which takes longer.
+      const place = await locateDictionary(openWorkspace(), source);
       await usingModel(options, async ({ workspace, located, model, tokenizer }) => {
-        const place = await locateDictionary(workspace, source);
         const text = options.text === undefined ? null : await tokensStage(workspace, fileText(options.text), tokenizer, model.info.vocabSize, { context: options.context, maxTokens: options.tokens ?? null });
         const rows = text === null ? await textSoFar(workspace, located.name) : { tokens: relative(workspace.config.home, text.dir), trainRows: 0 };
         const { names } = await importStage(workspace, located, model, place, rows, {

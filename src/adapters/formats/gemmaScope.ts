@@ -73,7 +73,7 @@ export const gemmaScope: ForeignFormat = {
         model: modelOf(path, config),
         inputScale: scale,
         outputScale: scale,
-        notes: place.notes,
+        notes: [...releaseNotes(path), ...place.notes],
         label: '',
       }),
     ];
@@ -156,6 +156,14 @@ function ofModule(text: string): HookPoint | null {
   const input = /^(.*layers\.\d+)\.pre_feedforward_layernorm$/.exec(module!);
   if (input !== null && side === 'output') return fromModulePath(`${input[1]!}.mlp`, 'input');
   return fromModulePath(module!, side as 'output' | 'input');
+}
+
+/** Width and sparsity as the folders say them. */
+function releaseNotes(path: string): string[] {
+  const width = /width_(\d+[km]?)/.exec(path)?.[1];
+  const l0 = /(?:average_)?l0_(\w+?)(?:_affine)?(?:[/\\]|$)/.exec(path)?.[1];
+  const said = [...(width === undefined ? [] : [`width ${width}`]), ...(l0 === undefined ? [] : [`L0 ${l0}`])];
+  return said.length === 0 ? [] : [`released as ${said.join(', ')}`];
 }
 
 function modelOf(path: string, config: JsonObject | null): string | null {

@@ -78,8 +78,8 @@ function majorOf(version: string): number {
 
 /** A flat config of earlier versions by the names of version 6, with the defaults it had. */
 function modernised(file: JsonObject): JsonObject {
-  const fields: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(file.fields)) fields[LEGACY_RENAMED[key] ?? key] = value;
+  // fromEntries, not assignment: a key such as __proto__ stays a key, and unknown.
+  const fields: Record<string, unknown> = Object.fromEntries(Object.entries(file.fields).map(([key, value]) => [LEGACY_RENAMED.get(key) ?? key, value]));
   const { normalize_activations: normalise, activation_fn: activation = 'relu', activation_fn_kwargs: given } = fields;
   if (typeof normalise === 'boolean') fields['normalize_activations'] = normalise ? 'expected_average_only_in' : 'none';
   const kwargs = new JsonObject(`${file.where} activation_fn_kwargs`, typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : {});

@@ -16,11 +16,11 @@ export const METADATA_KEYS: ReadonlySet<string> = new Set([
 ]);
 
 /** Old name to new. */
-export const LEGACY_RENAMED: Readonly<Record<string, string>> = {
-  hook_point: 'hook_name',
-  hook_point_head_index: 'hook_head_index',
-  activation_fn_str: 'activation_fn',
-};
+export const LEGACY_RENAMED: ReadonlyMap<string, string> = new Map([
+  ['hook_point', 'hook_name'],
+  ['hook_point_head_index', 'hook_head_index'],
+  ['activation_fn_str', 'activation_fn'],
+]);
 
 export const LEGACY_UNDERSTOOD: ReadonlySet<string> = new Set(['activation_fn', 'activation_fn_kwargs', 'finetuning_scaling_factor']);
 

@@ -66,7 +66,7 @@ async function readOne(folder: string): Promise<ForeignDictionary> {
     if (tensor.shape.join() !== shapes[name]!.join()) throw badForeign(where, `${name} has shape [${tensor.shape.join(', ')}], expected [${shapes[name]!.join(', ')}] by ${CONFIG}`);
     return tensor.data;
   };
-  const unknown = [...tensors.keys()].filter((name) => !(name in shapes));
+  const unknown = [...tensors.keys()].filter((name) => !Object.hasOwn(shapes, name));
   if (unknown.length > 0) throw badForeign(where, `tensors ${unknown.join(', ')} are not of the dictionary that ${CONFIG} describes (${Object.keys(shapes).join(', ')})`);
   const encoder = take('encoder.weight');
   const decoderBias = take('b_dec');

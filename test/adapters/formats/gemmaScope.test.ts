@@ -25,6 +25,7 @@ test('both releases give what the equation says, placed by their folders', async
     const [found] = await gemmaScope.read(folder);
     assert.deepEqual({ point: found!.hook.point, output: found!.hook.output, model: found!.model }, place);
     assert.equal(found!.architecture, 'jumprelu');
+    assert.match(found!.notes[0]!, name === 'res' ? /^released as width 16k, L0 82$/ : name === 'embedding' ? /width 4k, L0 6$/ : /width 16k, L0 small$/);
     assertParity(weightsOf(found!), expected, name);
   }
 });

@@ -111,6 +111,7 @@ test('what our form cannot hold is refused by name', async () => {
     ['topk', { k: null }, 'BAD_DICTIONARY', /k must be a whole number/],
     ['topk', { k: 21 }, 'BAD_DICTIONARY', /k is 21/],
     ['legacy_topk', { activation_fn_str: 'tanh-relu' }, 'UNSUPPORTED', /tanh-relu/],
+    ['legacy_v2', JSON.parse('{"__proto__": {"k": 3}}') as Record<string, unknown>, 'BAD_DICTIONARY', /unknown keys __proto__/],
     ['legacy_v2', { is_transcoder: true }, 'BAD_DICTIONARY', /unknown keys is_transcoder/],
   ];
   for (const [name, changes, code, message] of cases) {
