@@ -7,7 +7,9 @@ import { buildCommand } from './commands/build.ts';
 import { circuitsCommand } from './commands/circuits.ts';
 import { demoCommand } from './commands/demo.ts';
 import { explainCommand } from './commands/explain.ts';
+import { exportCommand } from './commands/export.ts';
 import { harvestCommand } from './commands/harvest.ts';
+import { importCommand } from './commands/import.ts';
 import { loadCommand } from './commands/load.ts';
 import { serveCommand } from './commands/serve.ts';
 import { trainCommand } from './commands/train.ts';
@@ -17,7 +19,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, serveCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, importCommand, exportCommand, serveCommand]) add(program);
 
 try {
   await program.parseAsync();
