@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -146,6 +147,25 @@ test('what the library has no class for is refused before anything is written', 
     await assert.rejects(write({ ...topk, config: { ...topk.config, outputHookPoint: 'mlp_out.3' } }), unsupported(/transcoder/));
     await assert.rejects(write({ ...jumprelu, config: { ...jumprelu.config, k: 3 } }), unsupported(/thresholds together with k/));
     assert.deepEqual(await readdir(folder), []);
+  });
+});
+
+/** sha-256 of ae.pt as it was when the test below last passed with the library itself; run that one anew before changing these. */
+const ACCEPTED = {
+  relu: '064cbd9e7a9e7bcab5e09e28c7e065e6f6552b272dbd4e6fa56b2c57f902c20e',
+  jumprelu: '0efe9ada2fba12553c2d0523e47d470656cd8f2d2dbe9999b926429412908f64',
+  topk: '74774e7eda8e8a2baed64679a4aa0425e50ec8483dbe47f30030db39790c3719',
+};
+
+test('what we write is, byte for byte, what the library has been seen to load', async () => {
+  await withFolder(async (folder) => {
+    const all = await ours();
+    const hashes: Record<string, string> = {};
+    for (const name of Object.keys(ACCEPTED)) {
+      await dictionaryLearning.write!(join(folder, name), all[name]!);
+      hashes[name] = createHash('sha256').update(await readFile(join(folder, name, 'ae.pt'))).digest('hex');
+    }
+    assert.deepEqual(hashes, ACCEPTED);
   });
 });
 
