@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import { CallerError, messageOf } from '../../domain/errors.ts';
 import { registerGradients } from './gradients.ts';
@@ -18,6 +19,7 @@ export interface OpenedBackend {
 const LOADERS: Readonly<Record<TfjsBackend, () => Promise<string>>> = {
   /** Native TensorFlow, an optional dependency: its binary is fetched when it is installed, which may fail. */
   async tensorflow() {
+    restoreRemovedUtilities();
     const optional: string = '@tensorflow/tfjs-node-gpu'; // not a literal: the compiler must not want it installed
     await import(optional);
     await use('tensorflow');
@@ -56,9 +58,21 @@ export async function openBackend(wanted: TfjsBackend | undefined): Promise<Open
   throw new CallerError('DEVICE_UNAVAILABLE', `TensorFlow.js: ${failures.join('; ')}. Install its package, or leave the backend out to take the fastest there is`);
 }
 
+/** Throws unless the backend computes: that its package loads says little. */
 async function use(backend: TfjsBackend): Promise<void> {
   if (!(await tf.setBackend(backend))) throw new Error('its initialisation failed');
   await tf.ready();
+  const product = tf.tidy(() => tf.matMul(tf.tensor2d([1, 2], [1, 2]), tf.tensor2d([3, 4], [2, 1])));
+  const [value] = await product.data();
+  product.dispose();
+  if (value !== 11) throw new Error(`it computed 1·3 + 2·4 = ${value}`);
+}
+
+/** Functions that @tensorflow/tfjs-node-gpu 4.22 calls and Node 23 removed. Puts them back in this process's `util`. */
+function restoreRemovedUtilities(): void {
+  const util = createRequire(import.meta.url)('node:util') as Record<string, unknown>;
+  util['isArray'] ??= Array.isArray;
+  util['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
 }
 
 /** One line, without the paths that Node's loader adds. */

@@ -1,39 +1,64 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { OrtTrainer } from '../../../src/adapters/ort/ortTrainer.ts';
+import { sparseSupports } from '../../../src/adapters/ort/sparseTrainer.ts';
 import { openTrainingEngine } from '../../../src/adapters/ort/trainerEngine.ts';
 import { TFJS_LOSSES } from '../../../src/adapters/tfjs/losses/registry.ts';
 import { openTfjsTrainingEngine } from '../../../src/adapters/tfjs/trainingEngine.ts';
 import { TRAINABLE } from '../../../src/dictionary/registry.ts';
 import type { TrainerSpec } from '../../../src/domain/training.ts';
-import type { StepStats, TrainerStart, TrainerState, TrainingEngine } from '../../../src/ports/TrainingEngine.ts';
+import type { EvaluationSums, StepStats, TrainerStart, TrainerState, TrainingEngine } from '../../../src/ports/TrainingEngine.ts';
 import { B, centre, data, STEPS } from '../../contract/trainingEngineData.ts';
 import { CASES, withoutCase } from './cases.ts';
 
 /**
- * The graphs of src/dictionary, with gradients derived by hand, against TensorFlow.js, which differentiates the forward
- * losses of src/adapters/tfjs/losses. Both compute in single precision and add up in different orders.
+ * The graphs of src/dictionary and the sparse steps of src/adapters/ort, with gradients derived by hand, against
+ * TensorFlow.js, which differentiates the forward losses of src/adapters/tfjs/losses. All compute in single precision and add
+ * up in different orders.
  */
 const CURVE_TOLERANCE = 1e-4;
 /** Of the largest element of the same tensor. */
 const GRADIENT_TOLERANCE = 5e-6;
 
-let ort: TrainingEngine;
+type Engine = Pick<TrainingEngine, 'create'>;
+
+let engine: TrainingEngine;
 let tfjs: TrainingEngine;
 before(async () => {
-  ort = openTrainingEngine({ workers: 1, threadsPerWorker: 1 });
+  engine = openTrainingEngine({ workers: 1, threadsPerWorker: 1 });
   tfjs = await openTfjsTrainingEngine({ workers: 1, backend: 'wasm' });
 });
 after(async () => {
-  await ort.close();
+  await engine.close();
   await tfjs.close();
 });
+
+/** The step graph on onnxruntime, in this thread: the engine itself takes sparse steps where it can. */
+const graphs: Engine = {
+  async create(spec, start) {
+    const trainer = await OrtTrainer.open(spec, 1, start);
+    return {
+      spec,
+      steps: (vectors, targets) => trainer.steps(vectors, targets),
+      evaluate: (vectors, targets) => trainer.evaluate(vectors, targets),
+      state: async () => trainer.state(),
+      close: () => trainer.close(),
+    };
+  },
+};
+
+/** Ways of taking steps by hand-derived gradients, and the cases each is for. */
+const BY_HAND: readonly { readonly way: string; readonly open: () => Engine; readonly supports: (spec: TrainerSpec) => boolean }[] = [
+  { way: 'step graph', open: () => graphs, supports: () => true },
+  { way: 'sparse steps', open: () => engine, supports: sparseSupports },
+];
 
 interface Outcome {
   readonly stats: readonly StepStats[];
   readonly state: TrainerState;
 }
 
-async function take(engine: TrainingEngine, spec: TrainerSpec, start: TrainerStart, steps: number, seed: number): Promise<Outcome> {
+async function take(engine: Engine, spec: TrainerSpec, start: TrainerStart, steps: number, seed: number): Promise<Outcome> {
   const trainer = await engine.create(spec, start);
   const { vectors, targets } = data(spec, steps * B, seed);
   const stats = await trainer.steps(vectors, targets);
@@ -62,12 +87,24 @@ test('every architecture has a loss here and a case below', () => {
   const names = TRAINABLE.map(({ name }) => name).sort();
   assert.deepEqual(TFJS_LOSSES.map(({ name }) => name).sort(), names);
   assert.deepEqual(withoutCase(names), []);
+  const sparse = CASES.filter(({ spec }) => sparseSupports(spec)).map(({ spec }) => spec.architecture);
+  assert.deepEqual([...new Set(sparse)].sort(), ['batchtopk', 'tied', 'topk', 'untied'], 'architectures with sparse steps have cases that take them');
 });
 
-for (const { name, spec } of CASES) {
-  describe(name, () => {
+const TABLE = BY_HAND.flatMap(({ way, open, supports }) => CASES.filter(({ spec }) => supports(spec)).map((each) => ({ way, open, ...each })));
+const curves = new Map<string, Promise<Outcome>>(); // one by automatic gradients for all ways
+
+for (const { way, open, name, spec } of TABLE) {
+  describe(`${way}: ${name}`, () => {
+    let ort: Engine;
+    before(() => {
+      ort = open();
+    });
+
     test(`loss, mse, l0 and dead agree within ${CURVE_TOLERANCE} over ${STEPS} steps`, async () => {
-      const [a, b] = [await take(ort, spec, fresh(spec), STEPS, 2), await take(tfjs, spec, fresh(spec), STEPS, 2)];
+      const automatic = curves.get(name) ?? take(tfjs, spec, fresh(spec), STEPS, 2);
+      curves.set(name, automatic);
+      const [a, b] = [await take(ort, spec, fresh(spec), STEPS, 2), await automatic];
       assert.ok(a.stats.at(-1)!.mse < 0.9 * a.stats[0]!.mse, `it learns: ${a.stats[0]!.mse} to ${a.stats.at(-1)!.mse}`);
       if (spec.hyper.auxCoefficient > 0) assert.ok(a.stats.filter(({ dead }) => dead > 0).length > STEPS / 4, 'the auxiliary loss has dead features to work with');
       a.stats.forEach((stats, i) => {
@@ -110,9 +147,9 @@ for (const { name, spec } of CASES) {
 
     test('evaluate agrees', async () => {
       const { state } = await take(ort, spec, fresh(spec), 30, 8);
-      const sums = [];
-      for (const engine of [ort, tfjs]) {
-        const trainer = await engine.create(spec, resume(state));
+      const sums: EvaluationSums[] = [];
+      for (const either of [ort, tfjs]) {
+        const trainer = await either.create(spec, resume(state));
         const { vectors, targets } = data(spec, 1500, 9);
         sums.push(await trainer.evaluate(vectors, targets));
         assert.deepEqual(await trainer.state(), state, 'evaluation changes nothing');

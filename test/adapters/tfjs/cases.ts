@@ -12,8 +12,8 @@ export interface Case {
 const SETTINGS: Readonly<Record<string, readonly Partial<Hyperparameters>[]>> = {
   tied: [{ learningRate: 3e-3 }, { learningRate: 3e-3, warmupSteps: 10, decaySteps: 20, clipNorm: 0.05, sparsityWarmupSteps: 30 }],
   untied: [{ learningRate: 3e-3 }, { learningRate: 3e-3, decaySteps: 20, clipNorm: 0.05, beta1: 0 }],
-  topk: [{ k: 4, deadVectors: 64, auxK: 3 }, { k: 2, deadVectors: 64, auxK: 48 }, { k: 48, auxCoefficient: 0 }],
-  batchtopk: [{ k: 4, deadVectors: 64, auxK: 3, thresholdDecay: 0.9 }, { k: 2, deadVectors: 64, auxK: 48, thresholdStart: 60 }, { k: 8, auxCoefficient: 0 }],
+  topk: [{ k: 3, deadVectors: 64, auxK: 3 }, { k: 2, deadVectors: 64, auxK: 48 }, { k: 48, auxCoefficient: 0 }],
+  batchtopk: [{ k: 3, deadVectors: 64, auxK: 3, thresholdDecay: 0.9 }, { k: 2, deadVectors: 64, auxK: 48, thresholdStart: 60 }, { k: 8, auxCoefficient: 0 }],
   jumprelu: [{ learningRate: 3e-3, targetL0: 4, bandwidth: 0.3 }, { learningRate: 3e-3, sparsity: 0.02, targetL0: 0, bandwidth: 0.5, initialThreshold: 0.3 }],
   gated: [{ learningRate: 3e-3 }, { learningRate: 3e-3, sparsity: 0.2, clipNorm: 0.1 }],
   matryoshka: [{ k: 2, deadVectors: 64, auxK: 3 }, { k: 4, groupShares: [0.25, 0.75], auxCoefficient: 0 }],
