@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { CallerError, OutsideError } from '../src/domain/errors.ts';
 import { CODE_VERSION } from '../src/version.ts';
 import { analyseCommand } from './commands/analyse.ts';
+import { baselinesCommand } from './commands/baselines.ts';
 import { buildCommand } from './commands/build.ts';
 import { circuitsCommand } from './commands/circuits.ts';
 import { demoCommand } from './commands/demo.ts';
@@ -19,7 +20,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, importCommand, exportCommand, serveCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, importCommand, exportCommand, serveCommand]) add(program);
 
 try {
   await program.parseAsync();
