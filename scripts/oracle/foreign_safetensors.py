@@ -1,4 +1,4 @@
-"""Writes test/fixtures/formats/{saelens,sparsify,gemma_scope}: small dictionaries saved by the original libraries, and what they compute.
+"""Writes test/fixtures/formats/{saelens,sparsify,gemma_scope,transformer_lens}: small dictionaries saved by the original libraries, and what they compute.
 
     python scripts/oracle/foreign_safetensors.py            writes the fixtures, then exports them with our own exporters and checks those
     python scripts/oracle/foreign_safetensors.py exports    only the second part
@@ -199,6 +199,44 @@ def gemma_fixtures():
     finish(folder, expected, {"numpy": np.__version__})
 
 
+def transformer_lens_fixtures():
+    """What TransformerLens gives at its hooks, with its default weight processing and without, for models we have here."""
+    from importlib.metadata import version
+
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+    from transformer_lens.pretrained.weight_conversions.gpt2 import convert_gpt2_weights
+    from transformer_lens.pretrained.weight_conversions.neox import convert_neox_weights
+    from transformers import AutoModelForCausalLM
+
+    folder = OUT / "transformer_lens"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    found = {}
+    for name, path, convert in [("gpt2-plain", "test/fixtures/lm/gpt2-plain", convert_gpt2_weights), ("demo", "models/demo", convert_neox_weights)]:
+        model = AutoModelForCausalLM.from_pretrained(ROOT / path, dtype=torch.float32).eval()
+        model.embed_out = model.lm_head  # its name when the conversion was written
+        c = model.config
+        gpt2 = c.model_type == "gpt2"
+        heads, width = c.num_attention_heads, c.hidden_size
+        own = {"act_fn": "gelu_new", "positional_embedding_type": "standard"} if gpt2 else {
+            "act_fn": "gelu", "positional_embedding_type": "rotary", "rotary_dim": int(0.25 * width // heads), "rotary_base": 10000, "rotary_adjacent_pairs": False,
+            "parallel_attn_mlp": True, "d_mlp": c.intermediate_size}
+        cfg = HookedTransformerConfig(n_layers=c.num_hidden_layers, d_model=width, n_ctx=c.max_position_embeddings, d_head=width // heads, n_heads=heads, d_vocab=c.vocab_size,
+                                      eps=c.layer_norm_epsilon if gpt2 else c.layer_norm_eps, normalization_type="LN", device="cpu", **own)
+        ids = torch.randint(0, c.vocab_size, (1, 6), generator=rng(name))
+        found[f"{name}.ids"] = ids.numpy()
+        for state, processing in [("processed", {}), ("plain", dict(fold_ln=False, center_writing_weights=False, center_unembed=False, fold_value_biases=False))]:
+            lens = HookedTransformer(cfg, move_to_device=False)
+            with torch.no_grad():
+                lens.load_and_process_state_dict(convert(model, cfg), **processing)
+                logits, cache = lens.run_with_cache(ids)
+                wanted = torch.log_softmax(model(ids).logits, -1)
+            assert (torch.log_softmax(logits, -1) - wanted).abs().max() < 1e-3, (name, state)
+            for hook in ["blocks.0.hook_resid_pre", "blocks.1.hook_resid_post", "blocks.1.hook_attn_out", "blocks.1.hook_mlp_out", "blocks.1.ln2.hook_normalized"]:
+                found[f"{name}.{state}.{hook}"] = cache[hook][0].numpy()
+    finish(folder, found, {"transformer_lens": version("transformer_lens")})
+
+
 def check_exports():
     """Loads every folder our exporters wrote with its library; exported/index.json says what each was made of."""
     subprocess.run(["node", str(ROOT / "scripts/oracle/foreign_exports.ts")], check=True, cwd=ROOT)
@@ -236,4 +274,5 @@ if __name__ == "__main__":
         saelens_fixtures()
         sparsify_fixtures()
         gemma_fixtures()
+        transformer_lens_fixtures()
     check_exports()
