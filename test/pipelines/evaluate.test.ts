@@ -21,7 +21,8 @@ import { withFolder } from '../helpers/withFolder.ts';
 
 const FIXTURE = join(import.meta.dirname, '..', 'fixtures', 'evaluate');
 
-type Case = Pick<DictionaryConfig, 'name' | 'hookPoint' | 'outputHookPoint' | 'k' | 'inputScale' | 'outputScale'> & { readonly skipPositions: number };
+type Case = Pick<DictionaryConfig, 'name' | 'hookPoint' | 'outputHookPoint' | 'k' | 'inputScale' | 'outputScale'> &
+  Pick<DictionaryEvaluation, 'fvu' | 'l0' | 'aliveShare' | 'aliveShareOverTen' | 'reconstruction' | 'splice'> & { readonly skipPositions: number };
 interface Expected {
   readonly cases: readonly Case[];
   readonly comparisons: readonly ({ readonly a: string; readonly b: string } & Record<string, unknown>)[];
@@ -120,9 +121,8 @@ function agrees(found: unknown, wanted: unknown, what: string): void {
 for (const name of ['stream', 'branch', 'transcoder']) {
   test(`agrees with transformers: ${name}`, async () => {
     const wanted = expected.cases.find((each) => each.name === name)!;
-    const { k, inputScale, outputScale, skipPositions, name: _, ...numbers } = wanted;
-    const [found] = await evaluated([fixed(wanted)], { skipPositions });
-    agrees(found, numbers, name);
+    const [found] = await evaluated([fixed(wanted)], { skipPositions: wanted.skipPositions });
+    for (const part of ['fvu', 'l0', 'aliveShare', 'aliveShareOverTen', 'reconstruction', 'splice'] as const) agrees(found![part], wanted[part], `${name} ${part}`);
     assert.equal(found!.density.counts.reduce((sum, count) => sum + count, 0) + found!.density.dead, found!.nFeatures);
   });
 }
