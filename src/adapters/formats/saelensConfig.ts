@@ -141,7 +141,13 @@ function hookOf(metadata: JsonObject, transcoder: boolean): SaelensConfig['hook'
   };
   const input = read('hook_name');
   const output = transcoder ? read('hook_name_out') : { name: null, point: null };
-  return { point: input.point, output: output.point, said: transcoder ? `${input.name ?? 'nothing'} to ${output.name ?? 'nothing'}` : (input.name ?? 'nothing') };
+  const layer = /^blocks\.(\d+)\.ln2\.hook_normalized$/.exec(input.name ?? '')?.[1];
+  const hint = layer === undefined ? '' : ` (which is mlp_in.${layer} if the model has LayerNorm and its norms were not folded)`;
+  return { point: input.point, output: output.point, said: `${saidOf(input.name, output.name, transcoder)}${hint}` };
+}
+
+function saidOf(input: string | null, output: string | null, transcoder: boolean): string {
+  return transcoder ? `${input ?? 'nothing'} to ${output ?? 'nothing'}` : (input ?? 'nothing');
 }
 
 /**

@@ -55,7 +55,7 @@ test('hook points: of the files, of the user, or an error', async () => {
   assert.throws(() => placeForeign(silent, INTO), { code: 'BAD_INPUT', message: /blocks\.3\.attn\.hook_z; give --hook/ });
 
   const transcoder = { ...(await dictionary('transcoder')), dOut: 12 };
-  assert.throws(() => placeForeign(transcoder, INTO), { message: /ln2\.hook_normalized to blocks\.3\.hook_mlp_out; give --hook/ });
+  assert.throws(() => placeForeign(transcoder, INTO), { message: /ln2\.hook_normalized to blocks\.3\.hook_mlp_out \(which is mlp_in\.3 if .*; give --hook/ });
   const { config } = placeForeign(transcoder, { ...INTO, hook: 'mlp_in.3' }).weights;
   assert.deepEqual([config.name, config.hookPoint, config.outputHookPoint], ['3-mlp_in-test', 'mlp_in.3', 'mlp_out.3']);
   const lost = { ...transcoder, hook: { ...transcoder.hook, output: null } };
