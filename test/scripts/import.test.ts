@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readCurrentRuns } from '../../src/adapters/files/currentRuns.ts';
-import { readManifest } from '../../src/adapters/files/runStore.ts';
+import { recogniseForeign } from '../../src/adapters/formats/openForeign.ts';
 import { writeSaelens } from '../../src/adapters/formats/saelensExport.ts';
 import { readSafetensors } from '../../src/adapters/formats/safetensors.ts';
 import { openCatalog } from '../../src/adapters/prisma/catalog.ts';
@@ -12,6 +12,13 @@ import { encode } from '../../src/dictionary/encode.ts';
 import type { FeatureAnalysis } from '../../src/domain/feature.ts';
 import { generateDocument } from '../../src/corpus/document.ts';
 import { Rng } from '../../src/math/rng.ts';
+import { fileArtefacts } from '../../src/adapters/files/artefacts.ts';
+import { openRunStore, readManifest } from '../../src/adapters/files/runStore.ts';
+import { readConfig } from '../../src/config.ts';
+import { importStage, textSoFar, type ImportOptions } from '../../scripts/stages/import.ts';
+import type { Workspace } from '../../scripts/workspace.ts';
+import { hashModel } from '../helpers/hashModel.ts';
+import { quietProgress } from '../helpers/quietProgress.ts';
 import { runCli } from '../helpers/cli.ts';
 import { tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { withFolder } from '../helpers/withFolder.ts';
@@ -104,5 +111,40 @@ test('what does not fit is said, with status 2, and nothing becomes current', as
     await writeFile(join(source, 'sae_weights.safetensors'), (await readFile(join(source, 'sae_weights.safetensors'))).subarray(0, 5000));
     await fails(['import', source, ...common, '--force'], /truncated.*\[BAD_DICTIONARY\]/);
     assert.equal(await readCurrentRuns(home, 'demo'), null);
+  });
+});
+
+const FORMATS = join(import.meta.dirname, '..', 'fixtures', 'formats');
+const NOTHING_SAID: ImportOptions = { set: null, format: null, normFactor: null, hook: null, output: null, centred: null, force: false };
+
+function workspaceIn(home: string): Workspace {
+  return { config: { ...readConfig({}), home }, runs: openRunStore(home), artefacts: fileArtefacts(), progress: quietProgress() };
+}
+
+test('a folder of several hook points, and a list at one, give dictionaries of different names', async () => {
+  await withFolder(async (home) => {
+    const workspace = workspaceIn(home);
+    const located = { name: 'hash', source: home, folder: home };
+    const text = { tokens: 'runs/tokens-1', trainRows: 3 };
+    const imported = async (folder: string, D: number, options: Partial<ImportOptions>): Promise<readonly string[]> =>
+      (await importStage(workspace, located, hashModel({ D, layers: 12 }), { folder: join(FORMATS, folder), description: folder }, text, { ...NOTHING_SAID, ...options })).names;
+
+    await assert.rejects(textSoFar(workspace, 'hash'), { code: 'BAD_INPUT', message: /no text of hash was read yet.*--text/ });
+    await assert.rejects(imported('sparsify/run', 12, {}), { message: /of the model EleutherAI\/pythia-70m, not of hash/ });
+    assert.deepEqual(await imported('sparsify/run', 12, { force: true, set: 's' }), ['1-mlp_in-s', '2-s', '10-s']);
+    assert.deepEqual(await textSoFar(workspace, 'hash'), text);
+
+    const { dIn } = (await (await recogniseForeign(join(FORMATS, 'learned_dicts'), null)).read())[0]!;
+    await assert.rejects(imported('learned_dicts', dIn, {}), { message: /give --hook/ });
+    const names = await imported('learned_dicts', dIn, { hook: 'mlp_out.4' });
+    assert.deepEqual(names, names.map((_, i) => `4-mlp_out-learned-dicts-${i}`));
+    assert.ok(names.length > 1);
+
+    const current = (await readCurrentRuns(home, 'hash'))!.dictionaries;
+    assert.equal(Object.keys(current).length, 3 + names.length);
+    for (const [name, { weights: folder, tokens, trainRows, analyse }] of Object.entries(current)) {
+      const { weights, quality } = await workspace.artefacts.readDictionary(join(home, folder));
+      assert.deepEqual([weights.config.name, weights.config.model, quality, tokens, trainRows, analyse], [name, 'hash', null, text.tokens, 3, null]);
+    }
   });
 });
