@@ -1,11 +1,11 @@
 import { join } from 'node:path';
+import { pointsOf } from '../causal/hookOrder.ts';
 import { densityHistogram } from '../dictionary/density.ts';
 import type { DensityHistogram } from '../dictionary/density.ts';
 import { addReconstructions, addSums, aliveShareOverTen, NO_RECONSTRUCTIONS, quality, reconstructionQuality } from '../dictionary/quality.ts';
 import type { QualitySums, ReconstructionQuality, ReconstructionSums } from '../dictionary/quality.ts';
 import { addPredictions, NO_PREDICTIONS, spliceScores } from '../dictionary/spliceScores.ts';
 import type { PredictionSums, SpliceScores } from '../dictionary/spliceScores.ts';
-import { outputHookPointOf } from '../domain/dictionary.ts';
 import type { DictionaryConfig, DictionaryQuality, DictionaryWeights } from '../domain/dictionary.ts';
 import { CallerError, invariant } from '../domain/errors.ts';
 import type { HookPoint } from '../domain/hookPoint.ts';
@@ -90,8 +90,9 @@ export async function evaluate(input: EvaluateInput): Promise<EvaluateResult> {
   }
   const left = input.dictionaries.filter(({ config }) => !done.has(config.name));
   if (done.size > 0) input.progress.say(`evaluate: ${done.size} dictionaries were evaluated before`);
-  for (const hook of new Set(left.map(({ config }) => outputHookPointOf(config)))) {
-    const members = left.filter(({ config }) => outputHookPointOf(config) === hook);
+  const written = ({ config }: DictionarySource): HookPoint => pointsOf(config, input.model.info.dModel).edit;
+  for (const hook of new Set(left.map(written))) {
+    const members = left.filter((member) => written(member) === hook);
     const statistics = await measureActivations(input, hook, batches(input, input.model.info.dModel));
     runs.mean += statistics.runs;
     if (!(statistics.variance > 0 && Number.isFinite(statistics.variance))) {
@@ -131,11 +132,7 @@ function check({ model, dictionaries, tokens, rows, skipPositions }: EvaluateInp
   if (tokens.tokenizerHash !== model.info.tokenizerHash) {
     throw new CallerError('TOKENIZER_MISMATCH', `the token file was made with tokenizer ${tokens.tokenizerHash.slice(0, 12)}, model ${model.info.name} has ${model.info.tokenizerHash.slice(0, 12)}; tokenise the text again`);
   }
-  for (const { config } of dictionaries) {
-    if (config.dIn !== model.info.dModel || config.dOut !== model.info.dModel) {
-      throw new CallerError('BAD_DICTIONARY', `dictionary ${config.name} reads ${config.dIn} and writes ${config.dOut} numbers, model ${model.info.name} has ${model.info.dModel}`);
-    }
-  }
+  for (const { config } of dictionaries) pointsOf(config, model.info.dModel);
 }
 
 /** Rows in batches of one forward run that gives `width` numbers a token. */

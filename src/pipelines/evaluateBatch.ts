@@ -1,8 +1,7 @@
-import { startBefore } from '../causal/hookOrder.ts';
+import { pointsOf, startBefore } from '../causal/hookOrder.ts';
 import { originalSums, predictionsOf, replacedSums } from '../dictionary/splicePredictions.ts';
 import type { PredictionSums } from '../dictionary/spliceScores.ts';
 import type { DictionaryConfig } from '../domain/dictionary.ts';
-import { outputHookPointOf } from '../domain/dictionary.ts';
 import { invariant } from '../domain/errors.ts';
 import { residualBoundary } from '../domain/hookPoint.ts';
 import type { HookPoint } from '../domain/hookPoint.ts';
@@ -86,7 +85,7 @@ export async function spliceBatch(
   const { hook, start } = site;
   const D = model.info.dModel;
   const batch = await batchOf(input, rows);
-  const taps = [...new Set([start, hook, ...members.map(({ config }) => config.hookPoint)])];
+  const taps = [...new Set([start, hook, ...members.map(({ config }) => pointsOf(config, D).read)])];
   const clean = await model.forward({ batch, taps, logits: 'all' });
   invariant(clean.logits !== null, 'the model gives logits');
   const original = predictionsOf({ ids: batch.ids, rows: batch.rows, cols: batch.cols, vocabSize: model.info.vocabSize, from: skipPositions }, clean.logits);
@@ -102,8 +101,9 @@ export async function spliceBatch(
   const targets = kept(activations, batch, input);
   const dictionaries: SplicedBatch['dictionaries'][number][] = [];
   for (const { config, dictionary } of members) {
-    invariant(outputHookPointOf(config) === hook, `dictionary ${config.name} writes at ${hook}`);
-    const vectors = config.hookPoint === hook ? targets : kept(tapOf(clean.taps, config.hookPoint), batch, input);
+    const { read, edit } = pointsOf(config, D);
+    invariant(edit === hook, `dictionary ${config.name} writes at ${hook}`);
+    const vectors = read === hook ? targets : kept(tapOf(clean.taps, read), batch, input);
     const reading = await dictionary.read(vectors, config.outputHookPoint === null ? undefined : targets, { reconstruction: true });
     const reconstruction = reading.reconstruction!;
     dictionaries.push({ reading, targets, predictions: await run((position, d) => reconstruction[position * D + d]!) });

@@ -1,3 +1,4 @@
+import { usualName } from '../causal/hookOrder.ts';
 import { compareDirections, directionsOf } from '../dictionary/mmcs.ts';
 import type { DirectionComparison } from '../dictionary/mmcs.ts';
 import { outputHookPointOf } from '../domain/dictionary.ts';
@@ -25,7 +26,7 @@ export interface CompareInput {
 export async function compareDictionaries({ dictionaries, products, artefacts, progress, dir }: CompareInput): Promise<DictionaryComparison[]> {
   const path = `${dir}/comparisons.ndjson`;
   const pairs = dictionaries.flatMap((a, i) =>
-    dictionaries.slice(i + 1).filter((b) => outputHookPointOf(a.config) === outputHookPointOf(b.config) && a.config.dOut === b.config.dOut).map((b) => [a, b] as const),
+    dictionaries.slice(i + 1).filter((b) => usualName(outputHookPointOf(a.config)) === usualName(outputHookPointOf(b.config)) && a.config.dOut === b.config.dOut).map((b) => [a, b] as const),
   );
   if (pairs.length === 0) return [];
   const done: DictionaryComparison[] = [];
