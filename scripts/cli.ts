@@ -7,12 +7,15 @@ import { baselinesCommand } from './commands/baselines.ts';
 import { buildCommand } from './commands/build.ts';
 import { circuitsCommand } from './commands/circuits.ts';
 import { demoCommand } from './commands/demo.ts';
+import { evaluateCommand } from './commands/evaluate.ts';
 import { explainCommand } from './commands/explain.ts';
 import { exportCommand } from './commands/export.ts';
 import { harvestCommand } from './commands/harvest.ts';
 import { importCommand } from './commands/import.ts';
 import { loadCommand } from './commands/load.ts';
+import { randomiseCommand } from './commands/randomise.ts';
 import { serveCommand } from './commands/serve.ts';
+import { superpositionCommand } from './commands/superposition.ts';
 import { trainCommand } from './commands/train.ts';
 
 const program = new Command('feature-catalog')
@@ -20,7 +23,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, importCommand, exportCommand, serveCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
 
 try {
   await program.parseAsync();
