@@ -168,6 +168,26 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
       }
     });
 
+    test('two dictionaries that write at one point: the second is read after the first has acted, and the magnitude is that of the whole change', async () => {
+      const base = prompt(model, 13);
+      const d = model.info.dModel;
+      const transcoder = randomDictionary('0-transcoder', 'mlp_in.0', d, 10, { seed: 14, outputHookPoint: 'mlp_out.0' });
+      const tied = tiedDictionary('0-tied', 'mlp_out.0', d, 10, { seed: 15, bias: 0, inputScale: 0.3 });
+      const positions = Array.from({ length: T }, (_, t) => t);
+      const set = (weights: DictionaryWeights, index: number, value: number): FeatureIntervention => ({ weights, index, operation: { kind: 'set', value }, positions });
+      // In the other order than they are computed.
+      const features = [set(tied, 3, 2), set(transcoder, 2, 4)];
+      const found = await intervene(model, { base, target: null, features, read: [T - 1] });
+      const { taps } = await model.forward({ batch: batchOf(base), taps: ['mlp_in.0', 'mlp_out.0'], logits: 'none' });
+      const first = deltaOf(transcoder, 2, codesOf(transcoder, 2, taps.get('mlp_in.0')!).map((c) => 4 - c));
+      const between = taps.get('mlp_out.0')!.map((value, i) => value + first[i]);
+      const second = deltaOf(tied, 3, codesOf(tied, 3, between).map((c) => 2 - c));
+      assertClose(Float32Array.from(found.features[0].before), codesOf(tied, 3, between), 1e-4);
+      const total = first.map((value, i) => value + second[i]);
+      const magnitude = positions.reduce((sum, t) => sum + Math.hypot(...total.subarray(t * d, (t + 1) * d)), 0) / T;
+      assert.ok(Math.abs(found.editMagnitude - magnitude) < 1e-4 * magnitude, `${found.editMagnitude} is not ${magnitude}`);
+    });
+
     test('of the k largest, the one ablated leaves an empty place; one that is not among them is inactive', async () => {
       const base = prompt(model, 10);
       const d = model.info.dModel;
