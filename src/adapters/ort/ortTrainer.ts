@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { trainableArchitecture } from '../../dictionary/registry.ts';
+import { resampleDue } from '../../dictionary/resample.ts';
 import { invariant } from '../../domain/errors.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
@@ -79,6 +80,10 @@ export class OrtTrainer implements StepTrainer {
       const out = await this.#session.run(feeds, { ...this.#next, loss: null, mse: null, l0: null, dead: null });
       stats.push({ loss: scalar(out['loss']), mse: scalar(out['mse']), l0: scalar(out['l0']), dead: scalar(out['dead']) });
       this.#swap();
+      if (resampleDue(this.#spec, this.#step)) {
+        const resampled = await this.#evaluation.resampled(this.state(), vectors.subarray(start, start + size), targets?.subarray(batch * B * dOut, (batch + 1) * B * dOut));
+        for (const name of this.#stateNames) (this.#current[name].data as Float32Array).set(resampled.get(name)!.data);
+      }
     }
     return stats;
   }
@@ -110,7 +115,7 @@ export class OrtTrainer implements StepTrainer {
   /** See Trainer.evaluate. */
   async evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums> {
     checkVectors(this.#spec, vectors, targets, false);
-    return this.#evaluation.run(trainableArchitecture(this.#spec.architecture).parameters(this.state(), this.#spec), vectors, targets);
+    return this.#evaluation.sums(trainableArchitecture(this.#spec.architecture).parameters(this.state(), this.#spec), vectors, targets);
   }
 
   async close(): Promise<void> {

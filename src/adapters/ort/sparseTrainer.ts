@@ -1,4 +1,5 @@
 import { trainableArchitecture } from '../../dictionary/registry.ts';
+import { resampleDue } from '../../dictionary/resample.ts';
 import { invariant } from '../../domain/errors.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
@@ -16,11 +17,18 @@ import type { StepTrainer } from './stepTrainer.ts';
 /** Up to this share of active codes sparse kernels beat four dense products, whatever the sizes. */
 const MOST_ACTIVE = 1 / 16;
 
+/** Threads for which memory is reckoned before the trainer's own number is known. */
+const SOME_THREADS = 16;
+
 /** Whether SparseTrainer computes this training's steps; the step graph does all others. */
-export function sparseSupports({ architecture, nFeatures: F, batchSize: B, hyper }: TrainerSpec): boolean {
-  if (B * F >= 2 ** 32) return false; // an entry's place in the batch is one 32-bit number
-  if (architecture === 'topk' || architecture === 'batchtopk') return hyper.k <= Math.max(1, F * MOST_ACTIVE);
-  return (architecture === 'tied' || architecture === 'untied') && hyper.clipNorm === 0;
+export function sparseSupports(spec: TrainerSpec): boolean {
+  const { architecture, nFeatures: F, dIn: D, dOut: O, batchSize: B, hyper } = spec;
+  const largest = architecture === 'topk' || architecture === 'batchtopk';
+  if (largest && hyper.k > Math.max(1, F * MOST_ACTIVE)) return false;
+  if (!largest && ((architecture !== 'tied' && architecture !== 'untied') || hyper.clipNorm > 0)) return false;
+  // An entry's place in the batch is one 32-bit number, and so is an address in the kernels' memory.
+  const parameters = 3 * (F * (D + (architecture === 'tied' ? 0 : O)) + F + O + (spec.skip ? O * D : 0));
+  return B * F < 2 ** 32 && planSparse({ spec, threads: SOME_THREADS, tensors: [['all', parameters + F + 1]] }).bytes < 2 ** 32;
 }
 
 /**
@@ -100,6 +108,10 @@ export class SparseTrainer implements StepTrainer {
       this.#floats(x, B * D).set(vectors.subarray(at * D, (at + B) * D));
       if (targets !== undefined) this.#floats(y, B * O).set(targets.subarray(at * O, (at + B) * O));
       stats.push(await this.#takeStep());
+      if (resampleDue(this.#spec, this.#step)) {
+        const resampled = await this.#evaluation.resampled(this.#view(), vectors.subarray(at * D, (at + B) * D), targets?.subarray(at * O, (at + B) * O));
+        for (const name of this.#shapes.keys()) this.#tensor(name).set(resampled.get(name)!.data);
+      }
     }
     return stats;
   }
@@ -261,15 +273,18 @@ export class SparseTrainer implements StepTrainer {
   }
 
   state(): TrainerState {
-    const state = new Map([...this.#shapes].map(([name, shape]) => [name, { shape, data: this.#tensor(name).slice() }]));
+    return new Map([...this.#view()].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
+  }
+
+  /** The state in place, not to be changed. */
+  #view(): TrainerState {
+    const state = new Map([...this.#shapes].map(([name, shape]) => [name, { shape, data: this.#tensor(name) }]));
     return state.set('step', { shape: [1], data: Float32Array.of(this.#step) });
   }
 
   async evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums> {
     checkVectors(this.#spec, vectors, targets, false);
-    // Views: of the state, only what reading needs is copied.
-    const state = new Map([...this.#shapes].map(([name, shape]) => [name, { shape, data: this.#tensor(name) }]));
-    return this.#evaluation.run(trainableArchitecture(this.#spec.architecture).parameters(state, this.#spec), vectors, targets);
+    return this.#evaluation.sums(trainableArchitecture(this.#spec.architecture).parameters(this.#view(), this.#spec), vectors, targets);
   }
 
   async close(): Promise<void> {
