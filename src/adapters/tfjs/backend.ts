@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import { CallerError, messageOf } from '../../domain/errors.ts';
 import { registerGradients } from './gradients.ts';
+import { transposeBeforeProducts } from './wasmProducts.ts';
 
 /** Backends of TensorFlow.js this engine knows, fastest first. */
 export const TFJS_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const;
@@ -30,6 +31,7 @@ const LOADERS: Readonly<Record<TfjsBackend, () => Promise<string>>> = {
   async wasm() {
     await import('@tensorflow/tfjs-backend-wasm');
     await use('wasm');
+    transposeBeforeProducts();
     return 'wasm';
   },
   async cpu() {
