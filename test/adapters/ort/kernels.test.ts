@@ -30,6 +30,10 @@ function room() {
   };
 }
 
+function filled(n: number, value: number): number[] {
+  return Array.from({ length: n }, () => value);
+}
+
 /** Values with many ties, some negative. */
 function tied(n: number, seed: number): number[] {
   const rng = new Rng(seed);
@@ -47,17 +51,17 @@ test('per row: the k largest positive values, ties to the lower index, whatever 
     const rows = 9;
     const h = Array.from({ length: rows }, (_, r) => tied(F, 10 * r + k));
     const lists = long(rows * capacity);
-    const [lengths] = integers(new Array(rows).fill(0));
-    const [floors] = floats(new Array(rows).fill(0));
+    const [lengths] = integers(filled(rows, 0));
+    const [floors] = floats(filled(rows, 0));
     for (let from = 0; from < F; from += width) {
       const n = Math.min(width, F - from);
       const [piece] = floats(h.flatMap((row) => row.slice(from, from + n)));
       kernels.scanRows(piece, rows, n, from, k, capacity, lists, lengths, floors);
     }
     const [starts] = integers(Array.from({ length: rows }, (_, r) => r * k));
-    const [counts, countView] = integers(new Array(rows));
-    const [indices, indexView] = integers(new Array(rows * k));
-    const [values, valueView] = floats(new Array(rows * k));
+    const [counts, countView] = integers(filled(rows, 0));
+    const [indices, indexView] = integers(filled(rows * k, 0));
+    const [values, valueView] = floats(filled(rows * k, 0));
     kernels.finishRows(rows, k, capacity, lists, lengths, starts, counts, indices, values, 0);
     for (let r = 0; r < rows; r++) {
       const expected = largest(h[r], k);
@@ -81,10 +85,10 @@ test('per batch: the k largest of all rows, ties to the lower row and then featu
       kernels.scanBatch(piece, n, Math.min(width, F - from), r0, from, F, k, capacity, list, length, floor);
     }
     const n = kernels.best(list, lengthView[0], k);
-    const [starts, startView] = integers(new Array(rows));
-    const [counts, countView] = integers(new Array(rows));
-    const [indices, indexView] = integers(new Array(k));
-    const [values] = floats(new Array(k));
+    const [starts, startView] = integers(filled(rows, 0));
+    const [counts, countView] = integers(filled(rows, 0));
+    const [indices, indexView] = integers(filled(k, 0));
+    const [values] = floats(filled(k, 0));
     kernels.finishBatch(list, n, long(capacity), rows, F, starts, counts, indices, values);
     const expected = largest(h.flat(), k);
     assert.equal(n, expected.length);
@@ -99,8 +103,8 @@ test('all positive values of a row up to its room, counted beyond it', () => {
   const [piece] = floats(h.flat());
   const [starts] = integers([0, 10]);
   const [counts, countView] = integers([0, 0]);
-  const [indices, indexView] = integers(new Array(20).fill(0));
-  const [values] = floats(new Array(20));
+  const [indices, indexView] = integers(filled(20, 0));
+  const [values] = floats(filled(20, 0));
   kernels.scanPositive(piece, 2, 37, 0, 10, starts, counts, indices, values);
   for (const r of [0, 1]) {
     const positive = [...h[r].keys()].filter((j) => h[r][j] > 0);
@@ -135,14 +139,14 @@ test('reconstruction and slopes of a row’s entries, at every width', () => {
     const [W] = floats(w);
     const [starts] = integers([0, F, 2 * F]);
     const [counts] = integers(active.map((list) => list.length));
-    const [indices, indexView] = integers(new Array(rows * F).fill(0));
+    const [indices, indexView] = integers(filled(rows * F, 0));
     active.forEach((list, r) => indexView.set(list, r * F));
     const [coefficients] = floats(codes);
-    const [e, eView] = floats(new Array(rows * n));
+    const [e, eView] = floats(filled(rows * n, 0));
     const squares = long(rows);
     kernels.decodeRows(rows, n, starts, counts, indices, coefficients, W, floats(bias)[0], floats(target)[0], e, squares);
     const [scales, scaleView] = floats(draw(F));
-    const [slopes, slopeView] = floats(new Array(rows * F));
+    const [slopes, slopeView] = floats(filled(rows * F, 0));
     kernels.dotRows(rows, n, starts, counts, indices, W, scales, e, 0.5, 0.25, slopes);
     active.forEach((list, r) => {
       const expected = bias.map((b, d) => b - target[r * n + d] + list.reduce((sum, j, i) => sum + codes[r * F + i] * w[j * n + d], 0));
@@ -162,29 +166,29 @@ test('entries sorted by feature, and sums over them', () => {
   const F = 7;
   const [starts] = integers(active.map((_, r) => r * F));
   const [counts] = integers(active.map((list) => list.length));
-  const [indices, indexView] = integers(new Array(4 * F).fill(0));
+  const [indices, indexView] = integers(filled(4 * F, 0));
   active.forEach((list, r) => indexView.set(list, r * F));
   const [values] = floats(Array.from({ length: 4 * F }, (_, i) => i));
   const [slopes] = floats(Array.from({ length: 4 * F }, (_, i) => -i));
-  const [totals, totalView] = integers(new Array(F));
+  const [totals, totalView] = integers(filled(F, 0));
   for (const [from, to] of [[0, 3], [3, 7]]) kernels.countFeatures(4, starts, counts, indices, from, to, totals);
   assert.deepEqual([...totalView], [2, 1, 3, 1, 1, 2, 0]);
   const places = [0, 2, 3, 6, 7, 8, 10, 10];
   const [offsets] = integers(places);
   const [cursors] = integers(places.slice(0, F));
-  const [rows, rowView] = integers(new Array(10));
-  const [codes, codeView] = floats(new Array(10));
-  const [rises, riseView] = floats(new Array(10));
+  const [rows, rowView] = integers(filled(10, 0));
+  const [codes, codeView] = floats(filled(10, 0));
+  const [rises, riseView] = floats(filled(10, 0));
   for (const [from, to] of [[3, 7], [0, 3]]) kernels.fillFeatures(4, starts, counts, indices, values, slopes, from, to, 2, cursors, rows, codes, rises);
   assert.deepEqual([...rowView], [0, 3, 3, 0, 2, 3, 3, 3, 0, 3]);
   assert.deepEqual([...codeView], [0, 42, 44, 2, 28, 46, 48, 50, 4, 52]);
   assert.deepEqual([...riseView], [-0, -21, -22, -1, -14, -23, -24, -25, -2, -26]);
   const [matrix] = floats([1, 10, 2, 20, 3, 30, 4, 40]);
-  const [out, outView] = floats(new Array(2 * F).fill(1));
+  const [out, outView] = floats(filled(2 * F, 1));
   kernels.gatherFeatures(0, F, 2, offsets, rows, codes, matrix, out, 0);
   assert.deepEqual([...outView.subarray(0, 6)], [168, 1680, 176, 1760, 2 + 84 + 184, 20 + 840 + 1840]);
   assert.deepEqual([...outView.subarray(12)], [0, 0], 'a feature without entries');
-  const [sums, sumView] = floats(new Array(F));
+  const [sums, sumView] = floats(filled(F, 0));
   kernels.sumFeatures(0, F, offsets, codes, sums, 0);
   assert.deepEqual([...sumView], [42, 44, 76, 48, 50, 56, 0]);
 });
@@ -213,10 +217,10 @@ test('Adam and unit rows, at every width; tiny moments become 0', () => {
     }
   }
   const { floats } = room();
-  const [M, m] = floats(new Array(5).fill(1e-30));
-  const [V, v] = floats(new Array(5).fill(1e-30));
-  const [P, p] = floats(new Array(5).fill(1));
-  kernels.adam(5, P, floats(new Array(5).fill(0))[0], M, V, 1, 0.9, 0.1, 0.999, 0.001, 1e-8, 1e-3, 1);
+  const [M, m] = floats(filled(5, 1e-30));
+  const [V, v] = floats(filled(5, 1e-30));
+  const [P, p] = floats(filled(5, 1));
+  kernels.adam(5, P, floats(filled(5, 0))[0], M, V, 1, 0.9, 0.1, 0.999, 0.001, 1e-8, 1e-3, 1);
   assert.deepEqual([...m, ...v, ...p], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
 });
 
@@ -225,11 +229,11 @@ test('gradients lose what lies along unit rows, and go through a norm', () => {
     const { floats } = room();
     const rng = new Rng(n);
     const draw = (count: number): number[] => Array.from({ length: count }, () => rng.normal());
-    const m = [...draw(n), ...new Array<number>(n).fill(0)];
+    const m = [...draw(n), ...filled(n, 0)];
     const g = [...draw(n), ...draw(n)];
     const [M] = floats(m);
-    const [W, w] = floats(new Array(2 * n));
-    const [inverses, inverseView] = floats(new Array(2));
+    const [W, w] = floats(filled(2 * n, 0));
+    const [inverses, inverseView] = floats(filled(2, 0));
     kernels.normaliseRows(2, n, M, 1e-8, W, inverses);
     const norm = Math.hypot(...m);
     assert.ok(Math.abs(inverseView[0] * norm - 1) < 1e-5);
@@ -250,7 +254,7 @@ test('the dense way: slopes where codes are 0 vanish, and column sums', () => {
   const [rows, n] = [3, 6];
   const codes = [1, 0, 2, 0, 3, 0, 0, 0, 1, 1, 0, 0, 4, 0, 0, 0, 0, 5];
   const [slopes, slopeView] = floats(codes.map((_, i) => i + 1));
-  const zeros = (): [number, Float32Array] => floats(new Array(n).fill(0));
+  const zeros = (): [number, Float32Array] => floats(filled(n, 0));
   const [[fired, firedView], [sums, sumView], [codeSums, codeView]] = [zeros(), zeros(), zeros()];
   kernels.maskSlopes(floats(codes)[0], slopes, rows, n, fired, sums, codeSums);
   assert.deepEqual([...firedView], [2, 0, 2, 1, 1, 1]);
