@@ -1,6 +1,7 @@
-import type { TrainerSpec } from '../domain/training.ts';
+import type { Hyperparameters, TrainerSpec, TrainingSizes } from '../domain/training.ts';
 import type { Value } from '../onnx/graphBuilder.ts';
 import type { DictionaryParameters, Tensor, TrainingState } from './architecture.ts';
+import { atMostTenth } from './hyperparameters.ts';
 import { linearParameters } from './linear.ts';
 import { adamScalars } from './schedule.ts';
 import { stateData } from './state.ts';
@@ -39,6 +40,14 @@ export function batchCodes(step: StepBuilder, { batchSize: B, nFeatures: F, hype
 
 /** More than any activation. */
 const FAR = 3e38;
+
+/**
+ * dictionary_learning's defaults for the threshold, decay 0.999 from step 1000 on, with both thousands at most a tenth of
+ * the run: a mean that reached further back would still remember the larger codes of the start.
+ */
+export function thresholdDefaults(sizes: TrainingSizes): Pick<Hyperparameters, 'thresholdDecay' | 'thresholdStart'> {
+  return { thresholdDecay: 1 - 1 / Math.max(1, atMostTenth(1000, sizes)), thresholdStart: atMostTenth(1000, sizes) };
+}
 
 /** The state beside the parameters: no threshold yet. */
 export const UNTRACKED: Readonly<Record<string, Tensor>> = { threshold: { shape: [1], data: Float32Array.of(-1) } };

@@ -1,8 +1,7 @@
 import type { TrainerSpec } from '../domain/training.ts';
 import type { StepGraph, TrainableArchitecture, TrainingState } from './architecture.ts';
 import { checkActive, withAuxiliary } from './auxiliary.ts';
-import { batchCodes, batchParameters, batchScalars, UNTRACKED } from './batchCodes.ts';
-import { atMostTenth } from './hyperparameters.ts';
+import { batchCodes, batchParameters, batchScalars, thresholdDefaults, UNTRACKED } from './batchCodes.ts';
 import { assembleGradients, declareLinear, initialLinear, reconstructionError } from './linear.ts';
 import { freshState } from './state.ts';
 import { StepBuilder } from './stepBuilder.ts';
@@ -16,14 +15,13 @@ import { activeDefaults } from './topk.ts';
  *
  * Backward: g = 2/(B·D)·e,  dh = (g·Wᵀ) ⊙ [c > 0],  dW = cᵀg, plus auxiliary.ts's; the rest in linear.ts.
  *
- * Scale and defaults as in topk.ts; the threshold's of dictionary_learning's BatchTopKTrainer: decay 0.999, tracked after 1000
- * steps (at most a tenth of the run).
+ * Scale and defaults as in topk.ts, the threshold's in batchCodes.ts.
  */
 export const batchtopk: TrainableArchitecture = {
   name: 'batchtopk',
   transcoder: true,
 
-  defaults: (sizes) => ({ ...activeDefaults(sizes), thresholdDecay: 0.999, thresholdStart: atMostTenth(1000, sizes) }),
+  defaults: (sizes) => ({ ...activeDefaults(sizes), ...thresholdDefaults(sizes) }),
   check: checkActive,
 
   initialState: (spec: TrainerSpec, centre: Float32Array): TrainingState => freshState(spec.nFeatures, initialLinear(spec, centre), UNTRACKED),

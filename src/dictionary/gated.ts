@@ -27,7 +27,8 @@ import { StepBuilder } from './stepBuilder.ts';
  * Scale and defaults of dictionary_learning's GatedSAETrainer: Adam at 5e-5 with β1 = 0, no clipping, 1000 steps of warm-up and
  * 2000 of sparsity warm-up (at most a tenth of the run each). Its squared errors are summed over D and its penalty is 0.1, for
  * activations of mean squared norm 1; for norm √D (expected-norm) the means over D are the same numbers and the penalty of
- * √D times longer codes is 0.1/√D.
+ * √D times longer codes is 0.1/√D. They are for runs of 10⁵ steps: in 800 steps on the demo model (D 192, F 768) 5e-5 left an
+ * L0 of 362, 1e-3 one of 117 at a third of the error.
  */
 export const gated: TrainableArchitecture = {
   name: 'gated',

@@ -30,7 +30,8 @@ import { StepBuilder } from './stepBuilder.ts';
  * leaves it open); a transcoder does not centre.
  *
  * Defaults of JumpReluTrainer: Adam at 7e-5 with β1 = 0, gradient clipped to norm 1, sparsity 1 towards an L0 of 20, 1000 steps
- * of warm-up and 2000 of sparsity warm-up (at most a tenth of the run each).
+ * of warm-up and 2000 of sparsity warm-up (at most a tenth of the run each). They are for runs of 10⁵ steps: in 800 steps on the
+ * demo model (D 192, F 768) 7e-5 reached an L0 of 119, 1e-3 of 21 at less than half the error.
  */
 export const jumprelu: TrainableArchitecture = {
   name: 'jumprelu',

@@ -3,8 +3,7 @@ import type { TrainerSpec } from '../domain/training.ts';
 import type { Value } from '../onnx/graphBuilder.ts';
 import type { StepGraph, TrainableArchitecture, TrainingState } from './architecture.ts';
 import { checkActive, withAuxiliary } from './auxiliary.ts';
-import { batchCodes, batchParameters, batchScalars, UNTRACKED } from './batchCodes.ts';
-import { atMostTenth } from './hyperparameters.ts';
+import { batchCodes, batchParameters, batchScalars, thresholdDefaults, UNTRACKED } from './batchCodes.ts';
 import { assembleGradients, declareLinear, initialLinear } from './linear.ts';
 import { freshState } from './state.ts';
 import { StepBuilder } from './stepBuilder.ts';
@@ -35,8 +34,7 @@ export const matryoshka: TrainableArchitecture = {
 
   defaults: (sizes) => ({
     ...activeDefaults(sizes),
-    thresholdDecay: 0.999,
-    thresholdStart: atMostTenth(1000, sizes),
+    ...thresholdDefaults(sizes),
     groupShares: sizes.nFeatures >= 32 ? [1 / 32, 1 / 16, 1 / 8, 1 / 4, 17 / 32] : [1],
   }),
 

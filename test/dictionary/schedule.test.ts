@@ -38,6 +38,7 @@ test('defaults of every architecture: complete, warm-ups at most a tenth of the 
   const { learningRate, warmupSteps, auxK, auxCoefficient, clipNorm, deadVectors } = long('topk');
   assert.deepEqual({ learningRate, warmupSteps, auxK, auxCoefficient, clipNorm, deadVectors }, { learningRate: 2e-4, warmupSteps: 1000, auxK: 256, auxCoefficient: 1 / 32, clipNorm: 1, deadVectors: 10_000_000 });
   assert.deepEqual([long('batchtopk').thresholdDecay, long('batchtopk').thresholdStart], [0.999, 1000]);
+  assert.equal(specOf('matryoshka', sizes).hyper.thresholdDecay, 0.9);
   assert.deepEqual([long('jumprelu').learningRate, long('jumprelu').beta1, long('jumprelu').sparsityWarmupSteps, long('jumprelu').targetL0], [7e-5, 0, 2000, 20]);
   assert.ok(Math.abs(long('jumprelu').bandwidth / Math.sqrt(512) - 1e-3) < 1e-12);
   assert.deepEqual([long('gated').learningRate, long('gated').beta1, long('gated').clipNorm], [5e-5, 0, 0]);
