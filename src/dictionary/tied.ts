@@ -48,7 +48,7 @@ export const tied: TrainableArchitecture = {
     const { dIn: D, nFeatures: F, batchSize: B } = spec;
     const step = new StepBuilder('tied-step', spec);
     const { g, ops, x } = step;
-    const { add, sub, mul, div, max, greater, cast, reduceL2, reduceSum, reduceSumSquare, gemm, sign } = ops;
+    const { add, sub, mul, div, max, greater, cast, reduceL2, reduceSum, reduceSumSquare, gemm, isPositive } = ops;
     const rows = step.parameter('rows', [F, D]);
     const bias = step.parameter('bias', [F]);
     const sparsity = step.scalar('sparsity');
@@ -60,7 +60,7 @@ export const tied: TrainableArchitecture = {
     const c = g.node('FusedGemm', [x, w, bias], { transB: 1, activation: 'Relu' }, { domain: 'com.microsoft' }); // [B, F]
     const e = gemm(c, w, { c: x, beta: -1 }); // [B, D]
     const mse = mul(reduceSumSquare(e), 1 / (B * D)); // [1, 1]
-    const on = sign(c); // [B, F], 1 where active
+    const on = isPositive(c); // [B, F], 1 where active
     const loss = add(mse, mul(mul(reduceSum(c), 1 / B), sparsity));
 
     // Backward.
