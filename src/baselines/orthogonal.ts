@@ -4,23 +4,30 @@ import { timesTransposed, transposed } from '../math/matrices.ts';
 export const ORTHOGONAL_STEPS = 100;
 
 /**
- * Start of the iteration for the nearest orthogonal matrix: W divided by √‖W·Wᵀ‖∞, which is at least its largest singular
- * value (Hyvärinen 1999, section 3.4).
+ * Start of the iteration for the nearest orthogonal matrix: W divided by a bound on its largest singular value that costs
+ * only C² operations, the smaller of its Frobenius norm and √(‖W‖₁·‖W‖∞).
  */
 export function orthogonalStart(W: Float64Array): Float64Array {
   const C = Math.sqrt(W.length);
-  const gram = timesTransposed(W, W, C);
-  let largest = 0;
+  const rows = new Float64Array(C);
+  const columns = new Float64Array(C);
+  let squares = 0;
   for (let i = 0; i < C; i++) {
-    let sum = 0;
-    for (let j = 0; j < C; j++) sum += Math.abs(gram[i * C + j]!);
-    largest = Math.max(largest, sum);
+    for (let j = 0; j < C; j++) {
+      const value = Math.abs(W[i * C + j]!);
+      rows[i]! += value;
+      columns[j]! += value;
+      squares += value * value;
+    }
   }
-  return W.map((value) => value / Math.sqrt(largest));
+  const bound = Math.min(Math.sqrt(squares), Math.sqrt(rows.reduce(larger, 0) * columns.reduce(larger, 0)));
+  return W.map((value) => value / bound);
 }
 
+const larger = (a: number, b: number): number => Math.max(a, b);
+
 /**
- * W ← 3/2·W − 1/2·W·Wᵀ·W (Hyvärinen 1999, section 3.4): every singular value s becomes (3s − s³)/2, so those in (0, √3) go
+ * W ← 3/2·W − 1/2·W·Wᵀ·W, the iterative orthogonalisation of Hyvärinen 1999: every singular value s becomes (3s − s³)/2, so those in (0, √3) go
  * to 1, at the end quadratically. `distance` = max|W·Wᵀ − I| before the step.
  */
 export function orthogonalStep(W: Float64Array): { readonly next: Float64Array; readonly distance: number } {

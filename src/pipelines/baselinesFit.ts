@@ -35,11 +35,17 @@ export const NEEDS: Readonly<Record<BaselineArchitecture, { readonly covariance:
   random: { covariance: false, sample: false },
 };
 
+/** From here on finding eigenvectors takes seconds to minutes. */
+const SLOW_EIGEN = 1024;
+
 /** Fits baselines of one hook point; the eigenvectors are found once for all that need them. A fit that stopped early says so. */
 export function baselineFitter({ kernels, progress }: { readonly kernels: Kernels; readonly progress: Progress }, hookPoint: HookPoint, D: number, data: PassResult | null, options: BaselineOptions): (kind: BaselineArchitecture) => Promise<BaselineFit> {
   const seed = Rng.derive(options.seed, 'baselines', hookPoint).uint32();
   let eigen: Eigen | undefined;
-  const eigenvectors = (): Eigen => (eigen ??= symmetricEigen(data!.covariance));
+  const eigenvectors = (): Eigen => {
+    if (eigen === undefined && D >= SLOW_EIGEN) progress.say(`eigenvectors of the ${D} × ${D} covariance at ${hookPoint}: this takes a while and cannot show progress`);
+    return (eigen ??= symmetricEigen(data!.covariance));
+  };
   return async (kind): Promise<BaselineFit> => {
     switch (kind) {
       case 'pca': {

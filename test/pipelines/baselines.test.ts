@@ -84,13 +84,14 @@ function withoutFirst(x: Float32Array): Float32Array {
 }
 
 test('killed anywhere and started again: the same weights, and nothing is fitted twice', async () => {
+  const some: BaselineOptions = { ...options, kinds: ['pca', 'ica', 'nmf'] };
   await withFolder(async (dir) => {
     const whole = join(dir, 'whole');
-    const expected = await fitBaselines(portsOf(), inputOf(whole), options);
+    const expected = await fitBaselines(portsOf(), inputOf(whole), some);
     const hashes = await hashesOf(whole, expected);
     const killed = join(dir, 'killed');
     let written = 0;
-    for (const stopAfter of [3, 4, 6]) {
+    for (const stopAfter of [1, 4, 4]) {
       const ports = portsOf();
       let left = stopAfter;
       const artefacts: BaselinePorts['artefacts'] = {
@@ -101,15 +102,15 @@ test('killed anywhere and started again: the same weights, and nothing is fitted
           return ports.artefacts.writeDictionary(...args);
         },
       };
-      await assert.rejects(fitBaselines({ ...ports, artefacts }, inputOf(killed), options), /killed/);
+      await assert.rejects(fitBaselines({ ...ports, artefacts }, inputOf(killed), some), /killed/);
     }
-    assert.equal(written, 13);
+    assert.equal(written, 9);
     const ports = portsOf();
-    assert.deepEqual(await fitBaselines(ports, inputOf(killed), options), expected);
-    assert.equal(ports.progress.lines.filter((line) => line.includes('held-out')).length, 7);
+    assert.deepEqual(await fitBaselines(ports, inputOf(killed), some), expected);
+    assert.equal(ports.progress.lines.filter((line) => line.includes('held-out')).length, 3);
     assert.deepEqual(await hashesOf(killed, expected), hashes);
     const again = portsOf();
-    assert.deepEqual(await fitBaselines(again, inputOf(killed), options), expected);
+    assert.deepEqual(await fitBaselines(again, inputOf(killed), some), expected);
     assert.deepEqual(again.progress.lines, []);
   });
 });
