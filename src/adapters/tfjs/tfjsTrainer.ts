@@ -1,23 +1,19 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { readInputs } from '../../dictionary/readGraph.ts';
-import type { ReadShape } from '../../dictionary/readGraph.ts';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { trainableArchitecture } from '../../dictionary/registry.ts';
+import { resample, resampleDue } from '../../dictionary/resample.ts';
 import { invariant } from '../../domain/errors.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
 import { tfjsLoss } from './losses/registry.ts';
+import { readVectors } from './readVectors.ts';
 import { tfjsStep } from './tfjsStep.ts';
-import { readBatch } from './readBatch.ts';
-
-/** Activations held at once in evaluation, in numbers: 16 MB. */
-const EVALUATION_CODES = 4 << 20;
 
 /** One dictionary in training on the backend that openBackend chose. Blocks its thread while it works: lives in tfjsWorker.ts. */
 export class TfjsTrainer {
   readonly #spec: TrainerSpec;
-  /** State tensors that have a gradient. */
-  readonly #parameters: readonly string[];
+  /** Names of the state tensors, as in every engine; without `step`. */
+  readonly #stateNames: readonly string[];
   #state: Record<string, Tensor> = {};
   #step: number;
 
@@ -25,38 +21,57 @@ export class TfjsTrainer {
     this.#spec = spec;
     const architecture = trainableArchitecture(spec.architecture);
     tfjsLoss(spec.architecture); // refused before anything is held
+    this.#stateNames = architecture.stepGraph(spec).stateNames;
     const state = start.kind === 'resume' ? start.state : architecture.initialState(spec, start.centre);
-    const { stateNames } = architecture.stepGraph(spec); // the names the architecture's state has, in every engine
-    this.#parameters = stateNames.filter((name) => stateNames.includes(`${name}.m`));
-    const tensors = stateNames.map((name) => {
+    this.#hold(state);
+    this.#step = state.get('step')?.data[0] ?? 0;
+  }
+
+  /** Puts the tensors of `state` in the place of those held. */
+  #hold(state: TrainerState): void {
+    const tensors = this.#stateNames.map((name) => {
       const tensor = state.get(name);
       invariant(tensor !== undefined, `trainer state has no tensor ${name}`);
       return [name, tensor] as const;
     });
-    for (const [name, { data, shape }] of tensors) this.#state[name] = tf.tensor(data.slice(), [...shape], 'float32');
-    this.#step = state.get('step')?.data[0] ?? 0;
+    tf.dispose(this.#state);
+    this.#state = Object.fromEntries(tensors.map(([name, { data, shape }]) => [name, tf.tensor(data.slice(), [...shape], 'float32')]));
   }
 
   /** See Trainer.steps. */
   async steps(vectors: Float32Array, targets?: Float32Array): Promise<StepStats[]> {
-    const { batchSize: B, dIn: D, dOut, architecture } = this.#spec;
-    const size = B * D;
-    invariant(vectors.length % size === 0, `${vectors.length} numbers are no whole batches of ${B} vectors of ${D}`);
+    const { batchSize: B, dIn: D, dOut } = this.#spec;
+    invariant(vectors.length % (B * D) === 0, `${vectors.length} numbers are no whole batches of ${B} vectors of ${D}`);
     this.#checkTargets(vectors, targets);
     const stats: StepStats[] = [];
-    for (let batch = 0; batch * size < vectors.length; batch++) {
-      const x = tf.tensor2d(vectors.subarray(batch * size, (batch + 1) * size), [B, D]);
-      const target = targets === undefined ? x : tf.tensor2d(targets.subarray(batch * B * dOut, (batch + 1) * B * dOut), [B, dOut]);
-      const scalars = trainableArchitecture(architecture).scalars(this.#spec, this.#step + 1);
-      const result = tfjsStep(tfjsLoss(architecture), this.#spec, this.#parameters, { state: this.#state, scalars, x, target });
-      tf.dispose([this.#state, x, target]);
-      this.#state = result.next;
-      this.#step++;
-      const [loss, mse, l0, dead] = (await result.stats.data()) as Float32Array;
-      result.stats.dispose();
-      stats.push({ loss: loss!, mse: mse!, l0: l0!, dead: dead! });
+    for (let at = 0; at < vectors.length / D; at += B) {
+      const [x, y] = [vectors.subarray(at * D, (at + B) * D), targets?.subarray(at * dOut, (at + B) * dOut)];
+      stats.push(await this.#takeStep(x, y));
+      if (resampleDue(this.#spec, this.#step)) await this.#resample(x, y);
     }
     return stats;
+  }
+
+  async #takeStep(vectors: Float32Array, targets: Float32Array | undefined): Promise<StepStats> {
+    const { batchSize: B, dIn: D, dOut, architecture } = this.#spec;
+    const x = tf.tensor2d(vectors, [B, D]);
+    const target = targets === undefined ? x : tf.tensor2d(targets, [B, dOut]);
+    const scalars = trainableArchitecture(architecture).scalars(this.#spec, this.#step + 1);
+    const parameters = this.#stateNames.filter((name) => this.#stateNames.includes(`${name}.m`));
+    const result = tfjsStep(tfjsLoss(architecture), this.#spec, parameters, { state: this.#state, scalars, x, target });
+    tf.dispose([this.#state, x, target]);
+    this.#state = result.next;
+    this.#step++;
+    const [loss, mse, l0, dead] = (await result.stats.data()) as Float32Array;
+    result.stats.dispose();
+    return { loss: loss!, mse: mse!, l0: l0!, dead: dead! };
+  }
+
+  /** Dead features start again on these vectors; see src/dictionary/resample.ts. */
+  async #resample(x: Float32Array, y: Float32Array | undefined): Promise<void> {
+    const state = await this.state();
+    const { squaredErrors } = await readVectors(this.#spec, state, x, y);
+    this.#hold(resample(state, this.#spec, { x, ...(y === undefined ? {} : { y }), loss: squaredErrors.map(Math.sqrt) }));
   }
 
   /** A copy of the state. */
@@ -77,27 +92,9 @@ export class TfjsTrainer {
 
   /** See Trainer.evaluate. */
   async evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums> {
-    const { dIn: D, dOut, nFeatures: F, transcoder, architecture } = this.#spec;
     this.#checkTargets(vectors, targets);
-    const { k, ...parameters } = trainableArchitecture(architecture).parameters(await this.state(), this.#spec);
-    const shape: ReadShape = { dIn: D, dOut, nFeatures: F, k, threshold: parameters.threshold !== null, skip: parameters.skip !== null, transcoder };
-    const weights = Object.fromEntries(readInputs(parameters, shape).map(([name, data, dims]) => [name, tf.tensor(data, [...dims])]));
-    const firings = new Float64Array(F);
-    let squaredError = 0;
-    const rows = Math.max(1, Math.min(1024, Math.floor(EVALUATION_CODES / F)));
-    const total = vectors.length / D;
-    for (let start = 0; start < total; start += rows) {
-      const n = Math.min(rows, total - start);
-      const x: Tensor2D = tf.tensor2d(vectors.subarray(start * D, (start + n) * D), [n, D]);
-      const target = targets === undefined ? x : tf.tensor2d(targets.subarray(start * dOut, (start + n) * dOut), [n, dOut]);
-      const sums = readBatch(weights, shape, x, target);
-      for (const error of await sums.squaredError.data()) squaredError += error;
-      const fired = await sums.firings.data();
-      for (let j = 0; j < F; j++) firings[j]! += fired[j]!;
-      tf.dispose([x, target, sums.squaredError, sums.firings]);
-    }
-    tf.dispose(weights);
-    return { vectors: total, squaredError, firings };
+    const { vectors: n, squaredError, firings } = await readVectors(this.#spec, await this.state(), vectors, targets);
+    return { vectors: n, squaredError, firings };
   }
 
   close(): void {

@@ -5,10 +5,10 @@ import { sparseSupports } from '../../../src/adapters/ort/sparseTrainer.ts';
 import { openTrainingEngine } from '../../../src/adapters/ort/trainerEngine.ts';
 import { TFJS_LOSSES } from '../../../src/adapters/tfjs/losses/registry.ts';
 import { openTfjsTrainingEngine } from '../../../src/adapters/tfjs/trainingEngine.ts';
-import { TRAINABLE } from '../../../src/dictionary/registry.ts';
+import { TRAINABLE, trainableArchitecture } from '../../../src/dictionary/registry.ts';
 import type { TrainerSpec } from '../../../src/domain/training.ts';
 import type { EvaluationSums, StepStats, TrainerStart, TrainerState, TrainingEngine } from '../../../src/ports/TrainingEngine.ts';
-import { B, centre, data, STEPS } from '../../contract/trainingEngineData.ts';
+import { B, centre, data, specOf, STEPS } from '../../contract/trainingEngineData.ts';
 import { CASES, withoutCase } from './cases.ts';
 
 /**
@@ -161,4 +161,23 @@ for (const { way, open, name, spec } of TABLE) {
       assert.ok(apart <= 2, `${apart} activations differ`); // an activation at its threshold may fall on either side
     });
   });
+}
+
+const RESAMPLED: readonly TrainerSpec[] = [
+  specOf('tied', { resampleSteps: 20, deadVectors: 11 * B }),
+  specOf('untied', { resampleSteps: 20, deadVectors: 11 * B }),
+  specOf('untied', { resampleSteps: 20, deadVectors: 11 * B }, { dOut: 12 }),
+];
+
+for (const { way, open, supports } of BY_HAND) {
+  for (const spec of RESAMPLED.filter(supports)) {
+    test(`${way}: dead features of ${spec.architecture}${spec.transcoder ? ' transcoder' : ''} are resampled alike`, async () => {
+      const start = trainableArchitecture(spec.architecture).initialState(spec, centre(spec));
+      start.get(spec.architecture === 'tied' ? 'bias' : 'encoderBias')!.data.fill(-1000, 5, 17); // these are silent
+      const [a, b] = [await take(open(), spec, resume(start), 25, 11), await take(tfjs, spec, resume(start), 25, 11)];
+      assert.deepEqual([a.stats[19]!.dead, a.stats[20]!.dead], [Math.fround(12 / 48), 0]);
+      a.stats.forEach(({ loss, dead }, i) => assert.ok(Math.abs(b.stats[i]!.loss / loss - 1) < CURVE_TOLERANCE && b.stats[i]!.dead === dead, `step ${i + 1}`));
+      for (const [tensor, { data: values }] of a.state) assert.ok(difference(values, b.state.get(tensor)!.data) <= 1e-4, tensor);
+    });
+  }
 }

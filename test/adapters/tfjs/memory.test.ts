@@ -4,13 +4,13 @@ import { memory } from '@tensorflow/tfjs-core';
 import { openBackend } from '../../../src/adapters/tfjs/backend.ts';
 import { TfjsTrainer } from '../../../src/adapters/tfjs/tfjsTrainer.ts';
 import { trainableArchitecture } from '../../../src/dictionary/registry.ts';
-import { B, centre, data } from '../../contract/trainingEngineData.ts';
+import { B, centre, data, specOf } from '../../contract/trainingEngineData.ts';
 import { CASES } from './cases.ts';
 
 /** TfjsTrainer in this thread, where what the library holds can be counted. */
 before(async () => void (await openBackend('wasm')));
 
-for (const { name, spec } of CASES) {
+for (const { name, spec } of [...CASES, { name: 'with resampling', spec: specOf('untied', { resampleSteps: 2 }) }]) {
   test(`${name}: steps, states and evaluations leave nothing behind`, async () => {
     const before = memory().numTensors;
     const trainer = new TfjsTrainer(spec, { kind: 'fresh', centre: centre(spec) });
