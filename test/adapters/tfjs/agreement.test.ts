@@ -104,7 +104,8 @@ for (const { way, open, name, spec } of TABLE) {
     test(`loss, mse, l0 and dead agree within ${CURVE_TOLERANCE} over ${STEPS} steps`, async () => {
       const automatic = curves.get(name) ?? take(tfjs, spec, fresh(spec), STEPS, 2);
       curves.set(name, automatic);
-      const [a, b] = [await take(ort, spec, fresh(spec), STEPS, 2), await automatic];
+      const b = await automatic;
+      const a = await take(ort, spec, fresh(spec), STEPS, 2);
       assert.ok(a.stats.at(-1)!.mse < 0.9 * a.stats[0]!.mse, `it learns: ${a.stats[0]!.mse} to ${a.stats.at(-1)!.mse}`);
       if (spec.hyper.auxCoefficient > 0) assert.ok(a.stats.filter(({ dead }) => dead > 0).length > STEPS / 4, 'the auxiliary loss has dead features to work with');
       a.stats.forEach((stats, i) => {
