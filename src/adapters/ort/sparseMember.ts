@@ -294,7 +294,7 @@ class SparseMember implements Member {
 
   /** Dense codes of a block of rows, as many as are kept, and e. */
   async #denseForward(task: number): Promise<void> {
-    const { B, D, O, rowBlock, groups, chunk, forward, dense, denseCodes, input, target, e, tied, rowSquares, columnSums } = this.#plan;
+    const { B, D, O, rowBlock, groups, chunk, forward, dense, input, target, e, tied, rowSquares, columnSums } = this.#plan;
     const r0 = task * rowBlock;
     const rows = Math.min(rowBlock, B - r0);
     await this.#prepare(r0, rows);
@@ -306,7 +306,7 @@ class SparseMember implements Member {
     for (let g = 0; g < groups; g++) {
       const [from, n] = this.#group(g);
       const w = this.#encoderRows(from, n, this.#scratch + forward.weights);
-      const codes = g < dense!.kept ? denseCodes + 4 * (B * g * chunk + r0 * n) : this.#scratch + forward.h;
+      const codes = g < dense!.kept ? dense!.codes + 4 * (B * g * chunk + r0 * n) : this.#scratch + forward.h;
       await this.#products.affineRelu([input + 4 * r0 * D, rows, D], [w, n, D], this.#state(tied ? 'bias' : 'encoderBias') + 4 * from, codes);
       await this.#products.accumulate([codes, rows, n], [tied ? w : this.#state('decoder') + 4 * from * O, n, O], row);
     }
@@ -316,7 +316,7 @@ class SparseMember implements Member {
 
   /** Dense gradients of a group, and its update: nothing is clipped here (see sparseSupports). */
   async #denseBackward(g: number): Promise<void> {
-    const { B, D, O, chunk, backward, dense, denseCodes, input, e, tied, addend, inverses, biasGradient, biasPull, skipGradient, groups } = this.#plan;
+    const { B, D, O, chunk, backward, dense, input, e, tied, addend, inverses, biasGradient, biasPull, skipGradient, groups } = this.#plan;
     const kernels = this.#kernels;
     if (g === groups) {
       await this.#products.outer([e, B, O], [this.#plan.x, B, D], skipGradient);
@@ -324,7 +324,7 @@ class SparseMember implements Member {
     }
     const [from, n] = this.#group(g);
     const w = this.#encoderRows(from, n, this.#scratch + backward.weights);
-    let codes = denseCodes + 4 * B * g * chunk;
+    let codes = dense!.codes + 4 * B * g * chunk;
     if (g >= dense!.kept) {
       codes = this.#scratch + backward.codes;
       await this.#products.affineRelu([input, B, D], [w, n, D], this.#state(tied ? 'bias' : 'encoderBias') + 4 * from, codes);

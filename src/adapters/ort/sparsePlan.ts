@@ -37,7 +37,10 @@ export const CHUNK = 256;
 export const PIECE = 64;
 /** Rows that show whether codes are sparse, in two tasks. */
 export const SAMPLE = 32;
-/** Gradients kept between their norm and their use, and dense codes between forward and backward; others are computed twice. */
+/**
+ * Where all of a step's gradients fit in this they are kept between their norm and their use, and dense codes between forward
+ * and backward; where they do not, they are computed twice: then the state is large and memory worth more.
+ */
 const GRADIENT_BYTES = 32 << 20;
 const CODE_BYTES = 128 << 20;
 
@@ -65,8 +68,8 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
   const target = skip ? layout.take(B * O) : y;
   const e = layout.take(B * O);
 
-  const entries = (perRow: number, total: number): Entries => ({
-    starts: layout.take(B),
+  const entries = (starts: number, perRow: number, total: number): Entries => ({
+    starts,
     counts: layout.take(B),
     indices: layout.take(total),
     values: layout.take(total),
@@ -81,8 +84,11 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
     total,
   });
   const mostActive = selection === 'positive' ? Math.min(F, Math.max(64, Math.min(Math.ceil(F / 8), 1024))) : hyper.k;
-  const main = entries(mostActive, B * mostActive);
-  const auxiliary = selection !== 'positive' && hyper.auxCoefficient > 0 ? { ...entries(hyper.auxK, B * hyper.auxK), u: layout.take(B * O), names: layout.take(F) } : null;
+  const keepsCodes = selection === 'positive' && 4 * B * groups * chunk <= CODE_BYTES;
+  // Entries are what a sparse step has, dense codes what a dense one has. Where rows' entries start stays.
+  const starts = layout.take(B);
+  const [main, denseCodes] = layout.overlay(() => entries(starts, mostActive, B * mostActive), () => layout.take(keepsCodes ? B * groups * chunk : 0));
+  const auxiliary = selection !== 'positive' && hyper.auxCoefficient > 0 ? { ...entries(layout.take(B), hyper.auxK, B * hyper.auxK), u: layout.take(B * O), names: layout.take(F) } : null;
 
   /** Candidates of one row, or of a thread's share of the batch, before they are cut to the best. */
   const candidates = (k: number): number => 2 * k + 64;
@@ -91,8 +97,8 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
 
   // One group's gradients: of rows (tied), or of encoder rows and decoder rows.
   const gradientBytes = 4 * chunk * (tied ? D : D + O);
-  const stored = hyper.clipNorm > 0 ? Math.min(groups, Math.floor(GRADIENT_BYTES / gradientBytes)) : 0;
-  const dense = selection === 'positive' ? { kept: Math.min(groups, Math.floor(CODE_BYTES / (4 * B * chunk))), fired: layout.take(F), codeSums: layout.take(F) } : null;
+  const stored = hyper.clipNorm > 0 && groups * gradientBytes <= GRADIENT_BYTES ? groups : 0;
+  const dense = selection === 'positive' ? { kept: keepsCodes ? groups : 0, codes: denseCodes, fired: layout.take(F), codeSums: layout.take(F) } : null;
 
   // A thread's own room: pre-activations of a block and their candidates, or gradients of a group with (dense) its codes.
   const rowCandidates = Math.max(selection === 'rows' ? candidates(hyper.k) : 0, auxiliary === null ? 0 : candidates(hyper.auxK));
@@ -111,7 +117,6 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
   const scratchBytes = Math.max(own.bytes, backward.bytes);
 
   const shared = {
-    denseCodes: dense === null ? 0 : layout.take(dense.kept * B * chunk),
     storedGradients: layout.take(stored * gradientBytes, 1),
     biasGradient: layout.take(F),
     decoderBiasGradient: layout.take(O),

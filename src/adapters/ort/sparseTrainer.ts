@@ -75,7 +75,11 @@ export class SparseTrainer implements StepTrainer {
     const setup: SparseSetup = { spec, threads, tensors: [...state].filter(([name]) => name !== 'step').map(([name, { data }]) => [name, data.length]) };
     const memory = sharedMemory(planSparse(setup).bytes);
     const team = await Team.open(memory, setup, new URL('./sparseMember.ts', import.meta.url), threads);
-    return new SparseTrainer(setup, memory, team, state);
+    const trainer = new SparseTrainer(setup, memory, team, state);
+    // A start made here is in the shared memory now; the collector would let its large parts lie for long.
+    const large = [...state].filter(([name]) => start.kind === 'fresh' && (state.has(`${name}.m`) || /\.[mv]$/.test(name)));
+    for (const [, { data }] of large) if (data.buffer instanceof ArrayBuffer) data.buffer.transfer(0);
+    return trainer;
   }
 
   /** Bytes of everything it computes in: state, batch, entries and rooms. */

@@ -191,15 +191,15 @@ test('settings no sparse step exists for are left to the graph', () => {
   assert.ok(!sparseSupports(specOf('jumprelu', {})));
 });
 
-test('memory is the state, a few batches and what does not grow with F', () => {
-  const bytes = (F: number): { all: number; state: number } => {
-    const spec = specOf('topk', { k: 32 }, { dIn: 512, dOut: 512, nFeatures: F, batchSize: 2048 });
-    const parameters = 3 * (F * 1024 + F + 512) + F;
-    return { all: planSparse({ spec, threads: 2, tensors: [['state', parameters]] }).bytes, state: 4 * parameters };
+test('memory is the state, a few batches and rooms that do not grow with F', () => {
+  const room = (architecture: 'topk' | 'tied', F: number): number => {
+    const spec = specOf(architecture, architecture === 'topk' ? { k: 32 } : {}, { dIn: 512, dOut: 512, nFeatures: F, batchSize: 2048 });
+    const state = 3 * F * (architecture === 'topk' ? 1024 : 512);
+    return planSparse({ spec, threads: 2, tensors: [['state', state]] }).bytes - 4 * state;
   };
   const batch = 4 * 2048 * 512;
-  const [small, large] = [bytes(16384), bytes(65536)];
-  assert.ok(large.all - large.state < 4 * batch + (64 << 20), `${(large.all - large.state) >> 20} MiB beside the state`);
+  assert.ok(room('topk', 65536) < 2 * batch + (48 << 20), `${room('topk', 65536) >> 20} MiB beside the state`);
+  assert.ok(room('tied', 65536) < 2 * batch + (80 << 20), `${room('tied', 65536) >> 20} MiB beside the state`);
   // What grows with F are counts and offsets of features, not rows.
-  assert.ok(large.all - large.state - (small.all - small.state) < 64 * (65536 - 16384));
+  for (const architecture of ['topk', 'tied'] as const) assert.ok(room(architecture, 131072) - room(architecture, 65536) < 64 * 65536);
 });

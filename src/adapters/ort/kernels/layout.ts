@@ -14,6 +14,17 @@ export class Layout {
     return at;
   }
 
+  /** Lays regions that are never in use together over each other: each function takes its own from the same address on. */
+  overlay<A, B>(first: () => A, second: () => B): [A, B] {
+    const start = this.#end;
+    const a = first();
+    const end = this.#end;
+    this.#end = start;
+    const b = second();
+    this.#end = Math.max(end, this.#end);
+    return [a, b];
+  }
+
   /** Bytes of everything taken. */
   get bytes(): number {
     return this.#end;
