@@ -4,6 +4,7 @@ import { trainableArchitecture } from '../../dictionary/registry.ts';
 import { invariant, InvariantError, OutsideError } from '../../domain/errors.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { Trainer, TrainerStart, TrainingEngine } from '../../ports/TrainingEngine.ts';
+import type { Device } from './device.ts';
 import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
 
 export interface TrainingEngineOptions {
@@ -11,25 +12,27 @@ export interface TrainingEngineOptions {
   readonly workers: number;
   /** Threads of one matrix product. 1 with as many workers as cores is fastest for several dictionaries at once. */
   readonly threadsPerWorker: number;
+  /** What chooseDevice found; the CPU when left out. Off the CPU every step is the step graph's, several in one run. */
+  readonly device?: Device;
 }
 
 /**
  * Trains on onnxruntime in worker threads; the caller's event loop is never blocked. A trainer stays on one worker and
  * sees its calls in order, so how many workers there are changes no result.
  */
-export function openTrainingEngine({ workers: workerCount, threadsPerWorker }: TrainingEngineOptions): TrainingEngine {
+export function openTrainingEngine({ workers: workerCount, threadsPerWorker, device = 'cpu' }: TrainingEngineOptions): TrainingEngine {
   invariant(workerCount >= 1 && threadsPerWorker >= 1, 'at least one worker with one thread');
   const workers: TrainerThread[] = [];
   let nextTrainer = 0;
   let closed = false;
   return {
-    name: 'onnxruntime cpu',
+    name: `onnxruntime ${device}`,
     concurrency: workerCount,
     async create(spec: TrainerSpec, start: TrainerStart): Promise<Trainer> {
       invariant(!closed, 'create on a closed training engine');
       checkSpec(trainableArchitecture(spec.architecture), spec); // refuse here, where the caller can see why
       const trainer = nextTrainer++;
-      const thread = (workers[trainer % workerCount] ??= new TrainerThread(threadsPerWorker));
+      const thread = (workers[trainer % workerCount] ??= new TrainerThread(threadsPerWorker, device));
       await thread.call({ kind: 'create', trainer, spec, start });
       return {
         spec,
@@ -67,9 +70,9 @@ class TrainerThread {
   #nextId = 0;
   #failure: Error | undefined;
 
-  constructor(threads: number) {
+  constructor(threads: number, device: Device) {
     // No flags of this process: some (--eval, --input-type, --test) make no sense in a worker and would stop it.
-    this.#worker = new Worker(new URL('./trainerWorker.ts', import.meta.url), { workerData: { threads }, name: 'trainer', execArgv: [] });
+    this.#worker = new Worker(new URL('./trainerWorker.ts', import.meta.url), { workerData: { threads, device }, name: 'trainer', execArgv: [] });
     this.#worker.unref();
     this.#worker.on('message', (reply: TrainerReply) => this.#settle(reply));
     this.#worker.on('error', (cause) => this.#fail(new OutsideError('onnxruntime', `training worker failed: ${String(cause)}`, { cause })));

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { invariant, InvariantError, messageOf } from '../../domain/errors.ts';
+import type { Device } from './device.ts';
 import { OrtTrainer } from './ortTrainer.ts';
 import { sparseSupports, SparseTrainer } from './sparseTrainer.ts';
 import type { StepTrainer } from './stepTrainer.ts';
@@ -7,14 +8,15 @@ import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from '
 
 /** Thread that holds some of the engine's trainers and does their calls one after another. */
 
-const { threads } = workerData as { threads: number };
+const { threads, device } = workerData as { threads: number; device: Device };
 const trainers = new Map<number, StepTrainer>();
 invariant(parentPort !== null, 'trainerWorker.ts runs as a worker thread');
 const port = parentPort;
 
 async function answer(call: TrainerCall): Promise<TrainerAnswers[TrainerCall['kind']]> {
   if (call.kind === 'create') {
-    trainers.set(call.trainer, await (sparseSupports(call.spec) ? SparseTrainer : OrtTrainer).open(call.spec, threads, call.start));
+    const { spec, start } = call;
+    trainers.set(call.trainer, device === 'cpu' && sparseSupports(spec) ? await SparseTrainer.open(spec, threads, start) : await OrtTrainer.open(spec, threads, start, device));
     return null;
   }
   const trainer = trainers.get(call.trainer);
