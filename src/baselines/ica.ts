@@ -41,7 +41,8 @@ const TAIL = 20;
  *
  * Codes are scaled so that writing directions (columns of the mixing matrix) have unit norm. Work: 4·n·C² flops an iteration.
  *
- * @param vectors [n, D], raw. @param mean, eigen: of the covariance (of these or more vectors).
+ * @param vectors [n, D], raw. @param mean, eigen: of the covariance of these very vectors; on vectors that are not exactly white
+ * the iteration need not settle.
  */
 export async function fitIca(kernels: Kernels, vectors: Float32Array, mean: Float64Array, eigen: Eigen, options: IcaOptions, onIteration: (iteration: number, change: number) => void = () => undefined): Promise<IcaFit> {
   const D = mean.length;

@@ -1,3 +1,4 @@
+import { CovarianceMeter } from '../baselines/covariance.ts';
 import { signedPairs } from '../baselines/directions.ts';
 import { symmetricEigen } from '../baselines/eigen.ts';
 import type { Eigen } from '../baselines/eigen.ts';
@@ -29,7 +30,7 @@ export interface BaselineFit {
 /** Whether a kind is fitted to the covariance, and to a sample of vectors. */
 export const NEEDS: Readonly<Record<BaselineArchitecture, { readonly covariance: boolean; readonly sample: boolean }>> = {
   pca: { covariance: true, sample: false },
-  ica: { covariance: true, sample: true },
+  ica: { covariance: false, sample: true },
   nmf: { covariance: false, sample: true },
   neuron: { covariance: false, sample: false },
   random: { covariance: false, sample: false },
@@ -38,29 +39,34 @@ export const NEEDS: Readonly<Record<BaselineArchitecture, { readonly covariance:
 /** From here on finding eigenvectors takes seconds to minutes. */
 const SLOW_EIGEN = 1024;
 
-/** Fits baselines of one hook point; the eigenvectors are found once for all that need them. A fit that stopped early says so. */
+/** Fits baselines of one hook point. What a fit gives depends on nothing but the pass and the options, so that a run continued ends the same. */
 export function baselineFitter({ kernels, progress }: { readonly kernels: Kernels; readonly progress: Progress }, hookPoint: HookPoint, D: number, data: PassResult | null, options: BaselineOptions): (kind: BaselineArchitecture) => Promise<BaselineFit> {
   const seed = Rng.derive(options.seed, 'baselines', hookPoint).uint32();
-  let eigen: Eigen | undefined;
-  const eigenvectors = (): Eigen => {
-    if (eigen === undefined && D >= SLOW_EIGEN) progress.say(`eigenvectors of the ${D} × ${D} covariance at ${hookPoint}: this takes a while and cannot show progress`);
-    return (eigen ??= symmetricEigen(data!.covariance));
+  const eigenOf = (covariance: Float64Array): Eigen => {
+    if (D >= SLOW_EIGEN) progress.say(`eigenvectors of a ${D} × ${D} covariance at ${hookPoint}: this takes a while and cannot show progress`);
+    return symmetricEigen(covariance);
   };
   return async (kind): Promise<BaselineFit> => {
     switch (kind) {
       case 'pca': {
-        const { values } = eigenvectors();
-        const directions = pcaDirections(data!.mean, eigenvectors());
-        return { parameters: (k) => signedPairs(directions, k), facts: { fittedTo: data!.count, largestEigenvalue: values[0]!, smallestEigenvalue: values[D - 1]! } };
+        const eigen = eigenOf(data!.covariance);
+        const directions = pcaDirections(data!.mean, eigen);
+        return { parameters: (k) => signedPairs(directions, k), facts: { fittedTo: data!.count, largestEigenvalue: eigen.values[0]!, smallestEigenvalue: eigen.values[D - 1]! } };
       }
       case 'ica': {
         const { maxIterations } = options.ica;
+        // Whitened by the sample's own moments: by those of all vectors it would not be quite white.
+        const { sample } = data!;
+        const meter = new CovarianceMeter(D);
+        const origin = Float64Array.from(sample.subarray(0, D));
+        meter.add(await kernels.moments(sample, origin), origin);
+        const eigen = eigenOf(meter.covariance());
         const task = progress.start(`ica ${hookPoint}`, maxIterations, 'iterations');
-        const fit = await fitIca(kernels, data!.sample, data!.mean, eigenvectors(), { ...options.ica, seed }, (iteration, change) => task.update(iteration, `change ${change.toExponential(1)}`));
+        const fit = await fitIca(kernels, sample, meter.mean, eigen, { ...options.ica, seed }, (iteration, change) => task.update(iteration, `change ${change.toExponential(1)}`));
         const { directions, iterations, change, converged, components } = fit;
         task.finish(`${iterations} iterations`);
         if (!converged) progress.say(`ica at ${hookPoint} did not converge: change ${change.toExponential(1)} after ${iterations} iterations, expected below ${options.ica.tolerance}`);
-        return { parameters: (k) => signedPairs(directions, k), facts: { fittedTo: data!.sample.length / D, iterations, change, converged, components } };
+        return { parameters: (k) => signedPairs(directions, k), facts: { fittedTo: sample.length / D, iterations, change, converged, components } };
       }
       case 'nmf': {
         const task = progress.start(`nmf ${hookPoint}`, options.nmf.maxIterations, 'iterations');

@@ -41,10 +41,11 @@ export async function fitPass(
     blocks.push({ group, vectors });
     total += vectors;
   }
-  const fitting = Math.floor(SAMPLE_BYTES / (hookPoints.length * D * 4));
+  // All hook points count, also those that need no pass any more: a run that is continued takes the same sample.
+  const fitting = Math.floor(SAMPLE_BYTES / (source.hookPoints.length * D * 4));
   const wanted = needs.sample ? Math.min(options.sampleVectors, fitting, total) : 0;
   if (needs.sample && fitting < Math.min(options.sampleVectors, total)) {
-    progress.say(`baselines: ICA and NMF are fitted to ${wanted} vectors, as many as fit ${SAMPLE_BYTES / 2 ** 30} GiB for ${hookPoints.length} hook points; take fewer layers at a time for more`);
+    progress.say(`baselines: ICA and NMF are fitted to ${wanted} vectors, as many as fit ${SAMPLE_BYTES / 2 ** 30} GiB for ${source.hookPoints.length} hook points; take fewer layers at a time for more`);
   }
   const lanes = hookPoints.map((hookPoint) => ({ hookPoint, meter: new CovarianceMeter(D), sample: shared(wanted * D) }));
   const task = progress.start(`covariance of ${hookPoints.length} hook points`, total, 'vectors');
