@@ -11,7 +11,7 @@ export function constant<T extends Tensor>(f: (...inputs: Tensor[]) => T, ...inp
   return detached(...inputs);
 }
 
-/** 1 where a > b, else 0. */
-export function above(a: Tensor, b: Tensor | number): Tensor {
-  return constant((...[left, right]) => tf.cast(tf.greater(left!, right ?? (b as number)), 'float32'), ...(typeof b === 'number' ? [a] : [a, b]));
+/** 1 where a > 0, else 0, of a's shape. */
+export function active(a: Tensor): Tensor {
+  return constant((values) => tf.cast(tf.greater(values!, 0), 'float32'), a);
 }

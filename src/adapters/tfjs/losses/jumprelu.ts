@@ -20,7 +20,7 @@ export const jumprelu: TfjsLoss = {
   },
 };
 
-/** z where above θ, else 0; the pseudo-derivative by θ is −(θ/ε)·K((z − θ)/ε) (Rajamanoharan et al. 2024, eq. 11). */
+/** z where above θ, else 0; the pseudo-derivative by θ is −(θ/ε)·K((z − θ)/ε) (Rajamanoharan et al. 2024, section 4). */
 function jump(z: Tensor2D, theta: Tensor1D, bandwidth: number): Tensor2D {
   return withEstimate(
     (h, t) => tf.mul(h, greater(h, t)),
@@ -30,7 +30,7 @@ function jump(z: Tensor2D, theta: Tensor1D, bandwidth: number): Tensor2D {
   );
 }
 
-/** 1 where z is above θ, else 0; the pseudo-derivative by θ is −(1/ε)·K((z − θ)/ε) (eq. 12), that by z is 0. */
+/** 1 where z is above θ, else 0; the pseudo-derivative by θ is −(1/ε)·K((z − θ)/ε), that by z is 0. */
 function heaviside(z: Tensor2D, theta: Tensor1D, bandwidth: number): Tensor2D {
   return withEstimate(greater, (dy, h, t) => [tf.zerosLike(h), tf.mul(tf.sum(tf.mul(dy, kernel(h, t, bandwidth)), 0), -1 / bandwidth)], z, theta);
 }

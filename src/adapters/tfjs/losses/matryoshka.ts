@@ -3,7 +3,7 @@ import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { groupSizes } from '../../../dictionary/matryoshka.ts';
 import { auxiliaryLoss } from '../auxiliary.ts';
 import { batchCodes } from '../batchCodes.ts';
-import { above } from '../constant.ts';
+import { active } from '../constant.ts';
 import { preActivations, reconstruction } from '../linear.ts';
 import type { TfjsLoss } from '../loss.ts';
 
@@ -23,7 +23,7 @@ export const matryoshka: TfjsLoss = {
     });
     const means = errors.map((e) => tf.mean<Scalar>(tf.square(e)));
     const main = tf.mul<Scalar>(tf.addN(means), 1 / means.length);
-    const fired = tf.sum<Tensor1D>(above(c, 0), 0);
+    const fired = tf.sum<Tensor1D>(active(c), 0);
     return { loss: tf.add(main, auxiliaryLoss(inputs, h, errors.at(-1)!, fired)), mse: means.at(-1)!, fired, buffers: { threshold } };
   },
 };

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { NORM_FLOOR } from '../../../dictionary/tied.ts';
-import { above } from '../constant.ts';
+import { active } from '../constant.ts';
 import { meanSquaredError } from '../linear.ts';
 import type { TfjsLoss } from '../loss.ts';
 
@@ -17,6 +17,6 @@ export const tied: TfjsLoss = {
     const c = tf.relu(tf.add<Tensor2D>(tf.matMul(x, w, false, true), state['bias']!));
     const mse = meanSquaredError(tf.matMul(c, w), x);
     const l1 = tf.mean(tf.sum(c, 1));
-    return { loss: tf.add(mse, tf.mul(l1, scalars['sparsity']!)), mse, fired: tf.sum(above(c, 0), 0) };
+    return { loss: tf.add(mse, tf.mul(l1, scalars['sparsity']!)), mse, fired: tf.sum(active(c), 0) };
   },
 };

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { above } from '../constant.ts';
+import { active } from '../constant.ts';
 import { meanSquaredError, preActivations, reconstruction } from '../linear.ts';
 import type { TfjsLoss } from '../loss.ts';
 
@@ -11,6 +11,6 @@ export const untied: TfjsLoss = {
     const c = tf.relu(preActivations(inputs));
     const mse = meanSquaredError(reconstruction(inputs, c), inputs.target);
     const l1 = tf.mean(tf.sum(c, 1));
-    return { loss: tf.add(mse, tf.mul(l1, inputs.scalars['sparsity']!)), mse, fired: tf.sum(above(c, 0), 0) };
+    return { loss: tf.add(mse, tf.mul(l1, inputs.scalars['sparsity']!)), mse, fired: tf.sum(active(c), 0) };
   },
 };
