@@ -56,6 +56,18 @@ test('how many workers there are changes no bit', async () => {
   assert.notDeepEqual(one[0], one[1]);
 });
 
+test('how many threads work on a step changes no bit, and closing ends them', async () => {
+  const train = async (threadsPerWorker: number) => {
+    const engine = openTrainingEngine({ workers: 1, threadsPerWorker });
+    const trainer = await engine.create(spec, fresh);
+    const stats = await trainer.steps(vectors(10, 4));
+    const state = await trainer.state();
+    await engine.close();
+    return { stats, state };
+  };
+  assert.deepEqual(await train(3), await train(1));
+});
+
 test('evaluate changes nothing and agrees with the training statistics', async () => {
   await withEngine(1, async (engine) => {
     const trainer = await engine.create({ ...spec, batchSize: 1500 }, fresh);

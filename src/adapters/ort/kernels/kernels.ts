@@ -40,13 +40,23 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The kernels over a shared memory. Each thread makes its own instance. */
 export function openKernels(memory: WebAssembly.Memory): Kernels {
+  compiled ??= compile();
+  // What the module exports is what generate.ts compiled from kernels/assembly/index.ts; kernel.test.ts calls each.
+  return new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Kernels;
+}
+
+function compile(): WebAssembly.Module {
+  let bytes: Uint8Array;
   try {
-    compiled ??= new WebAssembly.Module(readFileSync(FILE));
+    bytes = readFileSync(FILE);
   } catch (cause) {
     throw new OutsideError('kernels', `cannot read the training kernels at ${FILE.pathname}: run npm run generate`, { cause });
   }
-  // What the module exports is what generate.ts compiled from kernels/assembly/index.ts; kernel.test.ts calls each.
-  return new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Kernels;
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (cause) {
+    throw new OutsideError('kernels', `this Node.js (${process.version}) cannot run the training kernels: they need WebAssembly's relaxed SIMD, of version 22 and later`, { cause });
+  }
 }
 
 const PAGE = 65536;
