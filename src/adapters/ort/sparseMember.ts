@@ -37,7 +37,7 @@ class SparseMember implements Member {
     this.#thread = thread;
     this.#scratch = plan.scratch + thread * plan.scratchBytes;
     this.#kernels = openKernels(memory);
-    this.#products = new Products(memory, 2 / (plan.B * plan.O));
+    this.#products = new Products(memory, plan.alpha);
     this.#scalars = new Float64Array(memory.buffer, plan.scalars, 16);
   }
 
@@ -57,7 +57,7 @@ class SparseMember implements Member {
       case PHASE.count:
         return this.#count(main, task);
       case PHASE.fill:
-        return this.#fill(main, task, 2 / (this.#plan.B * this.#plan.O));
+        return this.#fill(main, task, this.#plan.alpha);
       case PHASE.auxSelect:
         return this.#selectDead(task);
       case PHASE.spread:
@@ -143,7 +143,11 @@ class SparseMember implements Member {
 
   /** e and the entries' slopes of a piece of rows. */
   #decode(task: number): void {
-    const { O, tied, main, e, target, rowSquares, inverses, columnSums, B } = this.#plan;
+    const { O, tied, main, errors, target, rowSquares, inverses, columnSums, B, alpha, prefixes } = this.#plan;
+    if (prefixes.length > 1) {
+      this.#decodePrefixes(task);
+      return;
+    }
     const kernels = this.#kernels;
     const [r0, n] = this.#piece(task);
     const [starts, counts, row] = [main.starts + 4 * r0, main.counts + 4 * r0, 4 * r0 * O];
@@ -151,9 +155,33 @@ class SparseMember implements Member {
     const bias = tied ? 0 : this.#state('decoderBias');
     // The tied decoder is rows/norm: the norm goes to the coefficients, which stand where the slopes will.
     if (tied) kernels.scaleEntries(n, starts, counts, main.indices, main.values, inverses, main.slopes);
-    kernels.decodeRows(n, O, starts, counts, main.indices, tied ? main.slopes : main.values, W, bias, target + row, e + row, rowSquares + 8 * r0);
-    kernels.dotRows(n, O, starts, counts, main.indices, W, tied ? inverses : 0, e + row, 2 / (B * O), this.#scalars[SCALAR.sparsity] / B, main.slopes);
-    if (!tied) kernels.columnSums(e + row, n, O, columnSums + 4 * task * O);
+    kernels.decodeRows(n, O, starts, counts, main.indices, tied ? main.slopes : main.values, W, bias, target + row, errors + row, rowSquares + 8 * r0);
+    kernels.dotRows(n, O, starts, counts, main.indices, W, tied ? inverses : 0, errors + row, alpha, this.#scalars[SCALAR.sparsity] / B, main.slopes);
+    if (!tied) kernels.columnSums(errors + row, n, O, columnSums + 4 * task * O);
+  }
+
+  /** The same for matryoshka: each prefix goes on from the one before, and what a group's features feel is the sum from theirs on. */
+  #decodePrefixes(task: number): void {
+    const { O, B, main, errors, target, rowSquares, columnSums, errorSums, alpha, prefixes, forward } = this.#plan;
+    const kernels = this.#kernels;
+    const bytes = new Uint8Array(this.#memory.buffer);
+    const [r0, n] = this.#piece(task);
+    const W = this.#state('decoder');
+    const error = (q: number): number => errors + 4 * (q * B + r0) * O;
+    const [starts, counts] = [this.#scratch + forward.lengths, this.#scratch + forward.floors];
+    const part = (q: number): void => kernels.partOfRows(n, main.starts + 4 * r0, main.counts + 4 * r0, main.indices, prefixes[q - 1] ?? 0, prefixes[q], starts, counts);
+    prefixes.forEach((_, q) => {
+      part(q);
+      if (q > 0) bytes.copyWithin(error(q), error(q - 1), error(q - 1) + 4 * n * O);
+      kernels.decodeRows(n, O, starts, counts, main.indices, main.values, W, this.#state('decoderBias'), q === 0 ? target + 4 * r0 * O : 0, error(q), rowSquares + 8 * (q * B + r0));
+    });
+    kernels.columnSums(error(prefixes.length - 1), n, O, errorSums + 4 * task * O);
+    for (let q = prefixes.length - 1; q >= 0; q--) {
+      if (q < prefixes.length - 1) kernels.axpy(error(q), error(q + 1), 1, n * O);
+      part(q);
+      kernels.dotRows(n, O, starts, counts, main.indices, W, 0, error(q), alpha, 0, main.slopes);
+    }
+    kernels.columnSums(error(0), n, O, columnSums + 4 * task * O);
   }
 
   /** Features [from, to) of one of as many shares as there are threads. */
@@ -224,7 +252,7 @@ class SparseMember implements Member {
 
   /** The gradients of a group's rows (and decoder rows behind them), from the sorted entries. */
   #gather(g: number): void {
-    const { D, O, tied, main, auxiliary, input, e, inverses } = this.#plan;
+    const { B, D, O, tied, main, auxiliary, input, e, errors, prefixes, inverses } = this.#plan;
     const kernels = this.#kernels;
     const [from, n] = this.#group(g);
     const out = this.#gradientsAt(g);
@@ -237,7 +265,11 @@ class SparseMember implements Member {
     }
     const decoder = out + 4 * n * D;
     kernels.gatherFeatures(from, to, D, main.offsets, main.rows, main.rises, input, out, 0);
-    kernels.gatherFeatures(from, to, O, main.offsets, main.rows, main.codes, e, decoder, 0);
+    for (let q = 0, at = from; at < to; q++) {
+      const end = Math.min(to, prefixes[q]);
+      if (end > at) kernels.gatherFeatures(at, end, O, main.offsets, main.rows, main.codes, errors + 4 * q * B * O, decoder + 4 * (at - from) * O, 0);
+      at = Math.max(at, end);
+    }
     if (auxiliary !== null && this.#scalars[SCALAR.auxiliary] === 1) {
       kernels.gatherFeatures(from, to, D, auxiliary.offsets, auxiliary.rows, auxiliary.rises, input, out, 1);
       kernels.gatherFeatures(from, to, O, auxiliary.offsets, auxiliary.rows, auxiliary.codes, auxiliary.u, decoder, 1);
@@ -247,11 +279,11 @@ class SparseMember implements Member {
 
   /** A group's gradients and their share of the norm; with nothing to clip its update as well. The last group: the linear path. */
   async #gradients(g: number): Promise<void> {
-    const { D, O, tied, groups, main, auxiliary, biasGradient, biasPull, groupSquares, input, e, skipGradient, spec } = this.#plan;
+    const { D, O, tied, groups, main, auxiliary, biasGradient, biasPull, groupSquares, input, errors, skipGradient, spec } = this.#plan;
     const kernels = this.#kernels;
     const squares = new Float64Array(this.#memory.buffer, groupSquares, groups + 1);
     if (g === groups) {
-      await this.#products.outer([e, this.#plan.B, O], [this.#plan.x, this.#plan.B, D], skipGradient);
+      await this.#products.outer([errors, this.#plan.B, O], [this.#plan.x, this.#plan.B, D], skipGradient);
       squares[g] = kernels.sumSquares(O, D, skipGradient);
       return;
     }

@@ -1,3 +1,4 @@
+import { groupSizes } from '../../dictionary/matryoshka.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import { Layout } from './kernels/layout.ts';
 
@@ -12,7 +13,7 @@ export interface SparseSetup {
 /**
  * Active entries of a batch, as addresses: of row r, counts[r] of them from starts[r] on, by ascending feature: feature
  * `indices`, code `values`, dL/dh `slopes`. And the same entries by feature and then row: from offsets[j] to offsets[j + 1]
- * the row `rows`, `codes` = value·(2/(B·dOut) or the auxiliary loss's factor), dL/dh `rises`.
+ * the row `rows`, `codes` = value·(alpha or the auxiliary loss's factor), dL/dh `rises`.
  */
 export interface Entries {
   readonly starts: number;
@@ -53,7 +54,10 @@ export interface SparsePlan extends ReturnType<typeof planSparse> {}
 export function planSparse({ spec, threads, tensors }: SparseSetup) {
   const { batchSize: B, dIn: D, dOut: O, nFeatures: F, transcoder, skip, architecture, hyper } = spec;
   const tied = architecture === 'tied';
-  const selection: Selection = architecture === 'topk' ? 'rows' : architecture === 'batchtopk' ? 'batch' : 'positive';
+  const selection: Selection = architecture === 'topk' ? 'rows' : architecture === 'batchtopk' || architecture === 'matryoshka' ? 'batch' : 'positive';
+  // Where matryoshka's prefixes end; all others have the one that is everything.
+  const prefixes = architecture === 'matryoshka' ? groupSizes(spec).reduce<number[]>((ends, size) => [...ends, (ends.at(-1) ?? 0) + size], []) : [F];
+  const G = prefixes.length;
   // Sizes of tasks depend on the spec alone: how many threads there are must change no sum.
   const rowBlock = Math.min(512, PIECE * Math.ceil(B / 4 / PIECE));
   const groups = Math.ceil(F / CHUNK);
@@ -66,7 +70,9 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
   const y = transcoder ? layout.take(B * O) : x;
   const input = tied || transcoder ? x : layout.take(B * D);
   const target = skip ? layout.take(B * O) : y;
-  const e = layout.take(B * O);
+  /** Residual of every prefix, each in the end with those of the longer ones added on; e is the last. */
+  const errors = layout.take(G * B * O);
+  const e = errors + 4 * (G - 1) * B * O;
 
   const entries = (starts: number, perRow: number, total: number): Entries => ({
     starts,
@@ -122,9 +128,10 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
     decoderBiasGradient: layout.take(O),
     skipGradient: layout.take(skip ? O * D : 0),
     columnSums: layout.take(pieces * O),
+    errorSums: layout.take(G > 1 ? pieces * O : 0),
     mean: layout.take(O),
     biasPull: layout.take(tied ? 0 : groups * D),
-    rowSquares: layout.take(B, 8),
+    rowSquares: layout.take(G * B, 8),
     groupSquares: layout.take(groups + 1, 8),
     inverses: layout.take(F),
     scalars: layout.take(16, 8),
@@ -132,7 +139,7 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
     scratch: layout.take(threads * scratchBytes, 1),
   };
   return {
-    spec, threads, tied, selection, B, D, O, F, rowBlock, groups, chunk, pieces, blocks: Math.ceil(B / rowBlock),
+    spec, threads, tied, selection, prefixes, errors, alpha: 2 / (G * B * O), B, D, O, F, rowBlock, groups, chunk, pieces, blocks: Math.ceil(B / rowBlock),
     state, x, y, input, target, e, main, auxiliary, batch, dense, stored, gradientBytes, candidates,
     scratchBytes, forward: { weights: scratchWeights, bias: scratchBias, h, lists, lengths, floors }, backward: { gradients, weights: backwardWeights, codes, slopes },
     ...shared,

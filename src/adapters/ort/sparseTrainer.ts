@@ -23,7 +23,7 @@ const SOME_THREADS = 16;
 /** Whether SparseTrainer computes this training's steps; the step graph does all others. */
 export function sparseSupports(spec: TrainerSpec): boolean {
   const { architecture, nFeatures: F, dIn: D, dOut: O, batchSize: B, hyper } = spec;
-  const largest = architecture === 'topk' || architecture === 'batchtopk';
+  const largest = architecture === 'topk' || architecture === 'batchtopk' || architecture === 'matryoshka';
   if (largest && hyper.k > Math.max(1, F * MOST_ACTIVE)) return false;
   if (!largest && ((architecture !== 'tied' && architecture !== 'untied') || hyper.clipNorm > 0)) return false;
   // An entry's place in the batch is one 32-bit number, and so is an address in the kernels' memory.
@@ -37,7 +37,7 @@ export function sparseSupports(spec: TrainerSpec): boolean {
  * onnxruntime; selection, reconstruction, gradients and Adam are the kernels of kernels/assembly. Memory is the state, the
  * batch, its residual and centred copy, the active entries, and fixed rooms a thread (sparsePlan.ts), whatever F.
  *
- * tied and untied start with half of all codes active, where dense products are faster: each step a sample of the batch
+ * Of topk, batchtopk and matryoshka every step is sparse. tied and untied start with half of all codes active, where dense products are faster: each step a sample of the batch
  * decides, so the same state and batch always take the same way. Threads share out tasks whose sizes depend on the spec alone,
  * and what tasks leave is added up in order: the number of threads changes no bit.
  */
@@ -135,7 +135,8 @@ export class SparseTrainer implements StepTrainer {
     if (plan.selection !== 'positive') await this.#selectLargest(scalars['tracked'] === 1);
     if (dense) await this.#team.run(PHASE.denseForward, plan.blocks);
     else await this.#team.run(PHASE.decode, plan.pieces);
-    const mse = this.#sum(plan.rowSquares, B) / (B * O);
+    const means = plan.prefixes.map((_, q) => this.#sum(plan.rowSquares + 8 * q * B, B) / (B * O));
+    const mse = means.at(-1)!;
     if (dense) {
       await this.#team.run(PHASE.denseBackward, plan.groups + (this.#spec.skip ? 1 : 0));
     } else {
@@ -145,7 +146,7 @@ export class SparseTrainer implements StepTrainer {
     }
     const fired = dense ? this.#floats(plan.dense!.fired, F) : this.#integers(plan.main.totals, F);
     const { active, dead } = this.#age(fired);
-    let loss = mse;
+    let loss = total(means) / means.length;
     if (plan.selection === 'positive') loss += ((dense ? total(this.#floats(plan.dense!.codeSums, F)) : this.#codeSum()) * this.#scalars[SCALAR.sparsity]) / B;
     else if (plan.auxiliary !== null && dead > 0) loss += await this.#auxiliary();
     if (!dense) await this.#team.run(PHASE.gradients, plan.groups + (this.#spec.skip ? 1 : 0));
@@ -210,7 +211,7 @@ export class SparseTrainer implements StepTrainer {
 
   /** auxiliary.ts's loss and the entries its gradients come from. */
   async #auxiliary(): Promise<number> {
-    const { B, O, F, auxiliary, blocks, pieces, mean, rowSquares, threads, columnSums } = this.#plan;
+    const { B, O, F, auxiliary, blocks, pieces, mean, rowSquares, threads, columnSums, errorSums, prefixes } = this.#plan;
     const { auxCoefficient, deadVectors } = this.#spec.hyper;
     const names = this.#integers(auxiliary!.names, F);
     let dead = 0;
@@ -218,7 +219,7 @@ export class SparseTrainer implements StepTrainer {
     this.#scalars[SCALAR.dead] = dead;
     this.#scalars[SCALAR.auxiliary] = 1;
     const means = this.#floats(mean, O);
-    for (let d = 0; d < O; d++) means[d] = this.#columnSum(columnSums, pieces, O, d) / B;
+    for (let d = 0; d < O; d++) means[d] = this.#columnSum(prefixes.length > 1 ? errorSums : columnSums, pieces, O, d) / B;
     await this.#team.run(PHASE.spread, pieces);
     const spread = this.#sum(rowSquares, B);
     const scale = spread > 0 ? auxCoefficient / spread : 0;
@@ -234,11 +235,11 @@ export class SparseTrainer implements StepTrainer {
 
   /** What is left when the groups' gradients are known: the output bias and the linear path, clipping, and the groups' update. */
   async #update(): Promise<void> {
-    const { B, D, O, tied, groups, pieces, columnSums, biasPull, decoderBiasGradient, skipGradient, groupSquares } = this.#plan;
+    const { D, O, alpha, tied, groups, pieces, columnSums, biasPull, decoderBiasGradient, skipGradient, groupSquares } = this.#plan;
     const { hyper, skip, transcoder } = this.#spec;
     const bias = this.#floats(decoderBiasGradient, tied ? 0 : O);
     for (let d = 0; d < bias.length; d++) {
-      bias[d] = (2 / (B * O)) * this.#columnSum(columnSums, pieces, O, d) - (transcoder ? 0 : this.#columnSum(biasPull, groups, D, d));
+      bias[d] = alpha * this.#columnSum(columnSums, pieces, O, d) - (transcoder ? 0 : this.#columnSum(biasPull, groups, D, d));
     }
     if (hyper.clipNorm > 0) {
       const squares = this.#sum(groupSquares, groups + (skip ? 1 : 0)) + bias.reduce((sum, value) => sum + value * value, 0);
@@ -271,9 +272,8 @@ export class SparseTrainer implements StepTrainer {
 
   /** Σ of all codes of the batch. */
   #codeSum(): number {
-    const { B, F, O, main } = this.#plan;
-    // The sorted entries hold 2/(B·dOut) times the codes.
-    return (total(this.#floats(main.codes, this.#integers(main.offsets, F + 1)[F])) * (B * O)) / 2;
+    const { F, alpha, main } = this.#plan;
+    return total(this.#floats(main.codes, this.#integers(main.offsets, F + 1)[F])) / alpha;
   }
 
   state(): TrainerState {

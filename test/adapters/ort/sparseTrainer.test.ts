@@ -118,6 +118,11 @@ test('batchtopk: thirty steps are the graph’s, the running threshold too', asy
   await agree(specOf('batchtopk', { ...dying, thresholdStart: 3 }), 2e-3, 30);
 });
 
+test('matryoshka: thirty steps are the graph’s, groups smaller and larger than those of the kernels', async () => {
+  await agree(specOf('matryoshka', { ...dying, thresholdStart: 3, groupShares: [0.02, 0.3, 0.68] }), 2e-3, 30);
+  await agree(specOf('matryoshka', { ...dying, thresholdStart: 3 }, { transcoder: true, skip: true, dOut: 13 }), 2e-3, 20);
+});
+
 test('tied and untied: dense steps are the graph’s', async () => {
   await agree(specOf('tied', { sparsity: 8e-3 }), 1e-4);
   await agree(specOf('untied', { sparsity: 8e-3 }), 1e-4);
@@ -147,7 +152,7 @@ test('untied: a transcoder turns from dense to sparse steps as codes die out', a
   assert.ok(long.stats.at(-1)!.l0 < 301 / 16, `${long.stats.at(-1)!.l0} active at the end`);
 });
 
-const ALL: readonly TrainerSpec[] = [specOf('topk', dying), specOf('batchtopk', dying), specOf('tied', { sparsity: 0.5, learningRate: 1e-2 }), specOf('untied', { sparsity: 0.5, learningRate: 1e-2 })];
+const ALL: readonly TrainerSpec[] = [specOf('topk', dying), specOf('batchtopk', dying), specOf('matryoshka', dying), specOf('tied', { sparsity: 0.5, learningRate: 1e-2 }), specOf('untied', { sparsity: 0.5, learningRate: 1e-2 })];
 
 for (const spec of ALL) {
   test(`${spec.architecture}: the number of threads changes no bit, and restoring the state continues to the bit`, async () => {

@@ -6,6 +6,7 @@ import { OutsideError } from '../../../domain/errors.ts';
  * instance was made over (0: none), counts, and floats.
  */
 export interface Kernels {
+  axpy(out: number, a: number, c: number, n: number): void;
   subtractRow(out: number, a: number, b: number, rows: number, n: number): void;
   scanRows(h: number, rows: number, n: number, base: number, k: number, capacity: number, lists: number, lengths: number, floors: number): void;
   scanBatch(h: number, rows: number, n: number, firstRow: number, base: number, F: number, k: number, capacity: number, list: number, length: number, floor: number): void;
@@ -15,6 +16,7 @@ export interface Kernels {
   best(candidates: number, n: number, k: number): number;
   sortAscending(list: number, n: number): void;
   decodeRows(rows: number, n: number, starts: number, counts: number, indices: number, coefficients: number, W: number, bias: number, target: number, e: number, squares: number): void;
+  partOfRows(rows: number, starts: number, counts: number, indices: number, from: number, to: number, partStarts: number, partCounts: number): void;
   dotRows(rows: number, n: number, starts: number, counts: number, indices: number, W: number, scales: number, e: number, alpha: number, addend: number, slopes: number): void;
   scaleEntries(rows: number, starts: number, counts: number, indices: number, values: number, scales: number, out: number): void;
   columnSums(a: number, rows: number, n: number, out: number): void;

@@ -1,7 +1,7 @@
 /** The kernels, compiled by scripts/generate.ts. AssemblyScript: TypeScript's syntax, WebAssembly's types. */
-export { gather, subtractRow } from './vector';
+export { axpy, gather, subtractRow } from './vector';
 export { best, finishBatch, finishRows, scanBatch, scanPositive, scanRows, sortAscending } from './select';
-export { columnSums, decodeRows, distances, dotRows, maskSlopes, scaleEntries } from './rows';
+export { columnSums, decodeRows, distances, dotRows, maskSlopes, partOfRows, scaleEntries } from './rows';
 export {
   adam, adamUnitRows, countFeatures, fillFeatures, gatherFeatures, normaliseRows, removeParallel, sumFeatures, sumSquares, throughNorm, weightedSum,
 } from './features';

@@ -26,6 +26,19 @@ export function decodeRows(rows: i32, n: i32, starts: usize, counts: usize, indi
   }
 }
 
+/** Of every row's entries those whose index is in [from, to), as places of their own: `partStarts` and `partCounts`. */
+export function partOfRows(rows: i32, starts: usize, counts: usize, indices: usize, from: u32, to: u32, partStarts: usize, partCounts: usize): void {
+  for (let r = 0; r < rows; r++) {
+    let at = load<u32>(starts + (<usize>r << 2));
+    const end = at + load<u32>(counts + (<usize>r << 2));
+    while (at < end && load<u32>(indices + (<usize>at << 2)) < from) at++;
+    store<u32>(partStarts + (<usize>r << 2), at);
+    let n = 0;
+    while (at + n < end && load<u32>(indices + (<usize>(at + n) << 2)) < to) n++;
+    store<u32>(partCounts + (<usize>r << 2), n);
+  }
+}
+
 /** Per entry of every row: slope = alpha·(e[row]·W[index])·scales[index] + addend (scales 0: all 1). */
 export function dotRows(rows: i32, n: i32, starts: usize, counts: usize, indices: usize, W: usize, scales: usize, e: usize, alpha: f32, addend: f32, slopes: usize): void {
   const stride = <usize>n << 2;
