@@ -80,3 +80,14 @@ test("GPT-2's residual projections are smaller, and embeddings can be kept", asy
     assert.match(said, /expected a new or empty folder/);
   });
 });
+
+test('a tied Llama keeps its names and shapes and runs', async () => {
+  await withFolder(async (folder) => {
+    const out = join(folder, 'out');
+    await runCli(folder, ['randomise', '--model', join(MODELS, 'llama-tied'), '--out', out]);
+    const [before, after] = [await tensorsOf(join(MODELS, 'llama-tied')), await tensorsOf(out)];
+    assert.deepEqual([...after].map(([name, data]) => [name, data.length]).sort(), [...before].map(([name, data]) => [name, data.length]).sort());
+    const model = await openSubjectModel(out, { device: 'cpu', workers: 1 });
+    await model.close();
+  });
+});
