@@ -41,6 +41,9 @@ export function evaluateCommand(program: Command): void {
     });
 }
 
+/** Pairs shown; with more of them the most alike. All are in the run's folder. */
+const PAIRS_SHOWN = 20;
+
 function report({ tokens, forwardRuns, dictionaries, comparisons }: EvaluateMetrics): string {
   const quality = table(
     ['dictionary', 'F', 'FVU', 'L0', 'dead', 'cosine', 'l2 ratio', 'bias', 'CE recovered', 'from mean', 'KL recovered', 'perplexity'],
@@ -51,11 +54,12 @@ function report({ tokens, forwardRuns, dictionaries, comparisons }: EvaluateMetr
   );
   const alike = table(
     ['directions', 'MMCS', 'back', '> 0.9', 'back', 'one to one', '> 0.9'],
-    comparisons.map(({ a, b, aToB, bToA, matching }) => [
+    (comparisons.length > PAIRS_SHOWN ? comparisons.toSorted((a, b) => b.aToB.mmcs + b.bToA.mmcs - a.aToB.mmcs - a.bToA.mmcs).slice(0, PAIRS_SHOWN) : comparisons).map(({ a, b, aToB, bToA, matching }) => [
       `${a} – ${b}`, fixed(aToB.mmcs, 4), fixed(bToA.mmcs, 4), percent(aToB.shareAbove), percent(bToA.shareAbove), fixed(matching?.mean ?? null, 4), percent(matching?.shareAbove ?? null),
     ]),
   );
+  const unseen = comparisons.length > PAIRS_SHOWN ? `\n${comparisons.length - PAIRS_SHOWN} less alike pairs are not shown` : '';
   const { mean, original, replaced } = forwardRuns;
   const read = `${tokens} tokens; ${mean} forward runs for means, ${original} untouched, ${replaced} with something replaced`;
-  return [quality, ...(comparisons.length === 0 ? [] : [alike]), read].join('\n\n');
+  return [quality, ...(comparisons.length === 0 ? [] : [alike + unseen]), read].join('\n\n');
 }
