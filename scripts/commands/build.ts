@@ -29,6 +29,7 @@ export function buildCommand(program: Command): void {
           explain: { ...EXPLAIN_DEFAULTS, features: options.features ?? 'all', seed: options.seed },
           targets: { targets: [], best: options.best, promotes: options.promotes },
           circuits: CIRCUIT_DEFAULTS,
+          device: options.device,
           workers: options.workers,
           reload: false,
         });

@@ -47,7 +47,6 @@ async function buildDemo(reload: boolean): Promise<void> {
       explain: { ...EXPLAIN_DEFAULTS, seed: SEED },
       targets: { targets: [], best: 2, promotes: [')'] },
       circuits: CIRCUIT_DEFAULTS,
-      workers: undefined,
       reload,
     });
   });

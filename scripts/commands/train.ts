@@ -21,7 +21,7 @@ export function trainCommand(program: Command): void {
           const cacheDir = options.cache ? (await harvestStage(workspace, model, tokens, options)).dir : null;
           const hookPoints = hookPointsOf(options, model.info.layers);
           const trainRows = trainRowsOf(tokens.rows, options.trainShare);
-          await trainStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints, trainRows, cacheDir, workers: options.workers, engine: options.engine }, trainOptionsOf(options));
+          await trainStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints, trainRows, cacheDir, engine: options }, trainOptionsOf(options));
         });
       });
     });

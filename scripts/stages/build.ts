@@ -1,3 +1,4 @@
+import type { Device } from '../../src/config.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import type { CircuitOptions } from '../../src/pipelines/circuits.ts';
 import type { ExplainOptions } from '../../src/pipelines/explain.ts';
@@ -25,7 +26,8 @@ export interface BuildOptions {
   readonly explain: ExplainOptions & { readonly seed: number };
   readonly targets: TargetChoice;
   readonly circuits: CircuitOptions;
-  readonly workers: number | undefined;
+  readonly device?: Device | undefined;
+  readonly workers?: number | undefined;
   /** Load again what the catalog holds already. */
   readonly reload: boolean;
 }
@@ -38,10 +40,10 @@ export function trainRowsOf(rows: number, share: number): number {
 /** All stages on one model, each reused when it was finished before. */
 export async function build(workspace: Workspace, opened: { located: LocatedModel; model: SubjectModel; tokenizer: Tokenizer }, options: BuildOptions): Promise<Loaded> {
   const { located, model, tokenizer } = opened;
-  const { set, hookPoints, workers } = options;
+  const { set, hookPoints, device, workers } = options;
   const text = await tokensStage(workspace, options.text, tokenizer, model.info.vocabSize, options.tokens);
   await withTokens(text.dir, (tokens) =>
-    trainStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints, trainRows: trainRowsOf(tokens.rows, options.trainShare), cacheDir: null, workers }, options.train),
+    trainStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints, trainRows: trainRowsOf(tokens.rows, options.trainShare), cacheDir: null, engine: { device, workers } }, options.train),
   );
   await analyseStage(workspace, located, model, set, options.analyse);
   await explainStage(workspace, located, model, tokenizer, set, options.explain);

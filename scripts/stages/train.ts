@@ -10,7 +10,7 @@ import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
-import { openEngine, type EngineName } from './trainingEngine.ts';
+import { openEngine, type EngineChoice } from './trainingEngine.ts';
 
 export interface TrainStageInput {
   readonly located: LocatedModel;
@@ -22,9 +22,8 @@ export interface TrainStageInput {
   readonly trainRows: number;
   /** Finished harvest run to read activations from instead of the model. */
   readonly cacheDir: string | null;
-  readonly workers: number | undefined;
-  /** What trains; ort when left out. */
-  readonly engine?: EngineName;
+  /** What trains. Its device is not part of the run's identity, though another one rounds differently. */
+  readonly engine: EngineChoice;
 }
 
 /** Trains every recipe at every hook point in one pass, and makes the dictionaries the current ones of their names. */
@@ -34,9 +33,9 @@ export async function trainStage(workspace: Workspace, input: TrainStageInput, o
   const { seed, ...params } = options;
   const result = await runStage(
     { store: runs, progress },
-    { stage: 'train', params: { ...params, model: model.info.name, hookPoints, trainRows, ...(input.engine === 'tfjs' ? { engine: 'tfjs' } : {}) }, inputs: { model: model.info.weightsHash, tokens: tokens.hash }, seed },
+    { stage: 'train', params: { ...params, model: model.info.name, hookPoints, trainRows, ...(input.engine.engine === 'tfjs' ? { engine: 'tfjs' } : {}) }, inputs: { model: model.info.weightsHash, tokens: tokens.hash }, seed },
     async (run) => {
-      const engine = await openEngine(input.engine ?? 'ort', hookPoints.length * options.recipes.length, workspace, input.workers);
+      const engine = await openEngine(input.engine, hookPoints.length * options.recipes.length, workspace);
       try {
         const { dictionaries, failures, vectors, seconds } = await trainDictionaries(
           { source: sourceOf(workspace, input, options), engine, artefacts, progress, report: htmlTrainReport() },
