@@ -10,7 +10,7 @@
  * loss in plain PyTorch, and dictionary_learning's StandardTrainer, which is L1 with separate encoder and decoder.
  *
  * Tied codes start half active ("dense") and become sparse in training, which our steps profit from: the case is measured
- * both at the start and with a bias that leaves about 64 features active, as they are later. The peers' time does not depend
+ * both at the start and with a bias that leaves about 64 features active, as after some thousand steps. The peers' time does not depend
  * on it. ONLY=text keeps the cases whose label holds the text. The matrix peak is the best product either side manages.
  */
 import { spawn } from 'node:child_process';

@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { OrtTrainer } from '../../src/adapters/ort/ortTrainer.ts';
-import { SparseTrainer } from '../../src/adapters/ort/sparseTrainer.ts';
+import { SparseTrainer } from '../../src/adapters/ort/sparse/trainer.ts';
 import { resolveHyperparameters } from '../../src/dictionary/hyperparameters.ts';
 import { trainableArchitecture } from '../../src/dictionary/registry.ts';
 import type { TrainerSpec } from '../../src/domain/training.ts';

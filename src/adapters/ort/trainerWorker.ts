@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { invariant, InvariantError, messageOf } from '../../domain/errors.ts';
 import type { Device } from './device.ts';
 import { OrtTrainer } from './ortTrainer.ts';
-import { sparseSupports, SparseTrainer } from './sparseTrainer.ts';
+import { sparseSupports, SparseTrainer } from './sparse/trainer.ts';
 import type { StepTrainer } from './stepTrainer.ts';
 import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { OrtTrainer } from '../../../src/adapters/ort/ortTrainer.ts';
-import { sparseSupports } from '../../../src/adapters/ort/sparseTrainer.ts';
+import { sparseSupports } from '../../../src/adapters/ort/sparse/trainer.ts';
 import { openTrainingEngine } from '../../../src/adapters/ort/trainerEngine.ts';
 import { TFJS_LOSSES } from '../../../src/adapters/tfjs/losses/registry.ts';
 import { openTfjsTrainingEngine } from '../../../src/adapters/tfjs/trainingEngine.ts';

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OrtTrainer } from '../../../src/adapters/ort/ortTrainer.ts';
-import { planSparse } from '../../../src/adapters/ort/sparsePlan.ts';
-import { sparseSupports, SparseTrainer } from '../../../src/adapters/ort/sparseTrainer.ts';
-import { resolveHyperparameters } from '../../../src/dictionary/hyperparameters.ts';
-import { trainableArchitecture } from '../../../src/dictionary/registry.ts';
-import type { TrainableArchitecture } from '../../../src/domain/dictionary.ts';
-import type { Hyperparameters, TrainerSpec, TrainingSizes } from '../../../src/domain/training.ts';
-import { Rng } from '../../../src/math/rng.ts';
-import type { StepStats, TrainerStart, TrainerState } from '../../../src/ports/TrainingEngine.ts';
+import { OrtTrainer } from '../../../../src/adapters/ort/ortTrainer.ts';
+import { planSparse } from '../../../../src/adapters/ort/sparse/plan.ts';
+import { sparseSupports, SparseTrainer } from '../../../../src/adapters/ort/sparse/trainer.ts';
+import { resolveHyperparameters } from '../../../../src/dictionary/hyperparameters.ts';
+import { trainableArchitecture } from '../../../../src/dictionary/registry.ts';
+import type { TrainableArchitecture } from '../../../../src/domain/dictionary.ts';
+import type { Hyperparameters, TrainerSpec, TrainingSizes } from '../../../../src/domain/training.ts';
+import { Rng } from '../../../../src/math/rng.ts';
+import type { StepStats, TrainerStart, TrainerState } from '../../../../src/ports/TrainingEngine.ts';
 
 /** Odd width, features that fill neither registers nor groups, a batch that fills no block. */
 const SIZES: TrainingSizes = { dIn: 19, dOut: 19, nFeatures: 301, batchSize: 70, totalSteps: 100 };

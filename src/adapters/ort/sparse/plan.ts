@@ -1,6 +1,6 @@
-import { groupSizes } from '../../dictionary/matryoshka.ts';
-import type { TrainerSpec } from '../../domain/training.ts';
-import { Layout } from './kernels/layout.ts';
+import { groupSizes } from '../../../dictionary/matryoshka.ts';
+import type { TrainerSpec } from '../../../domain/training.ts';
+import { Layout } from '../kernels/layout.ts';
 
 /** What every thread of a sparse trainer is told; all addresses follow from it. */
 export interface SparseSetup {
@@ -44,6 +44,17 @@ export const SAMPLE = 32;
  */
 const GRADIENT_BYTES = 32 << 20;
 const CODE_BYTES = 128 << 20;
+
+/** Most active codes of one vector that sparse steps of tied and untied have room for. */
+const MOST_ENTRIES = 1024;
+
+/**
+ * The share of active codes up to which sparse kernels beat four dense products: they read a decoder row for each code, from
+ * a cache near by or from far away.
+ */
+export function sparseShare({ nFeatures: F, dOut }: TrainerSpec): number {
+  return 4 * F * dOut <= 8 << 20 ? 1 / 8 : 1 / 16;
+}
 
 /** How codes are selected: k per row, k·B per batch, or all that are positive. */
 export type Selection = 'rows' | 'batch' | 'positive';
@@ -89,7 +100,7 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
     capacity: perRow,
     total,
   });
-  const mostActive = selection === 'positive' ? Math.min(F, Math.max(64, Math.min(Math.ceil(F / 8), 1024))) : hyper.k;
+  const mostActive = selection === 'positive' ? Math.min(F, Math.max(64, Math.min(Math.ceil(2 * F * sparseShare(spec)), MOST_ENTRIES))) : hyper.k;
   const keepsCodes = selection === 'positive' && 4 * B * groups * chunk <= CODE_BYTES;
   // Entries are what a sparse step has, dense codes what a dense one has. Where rows' entries start stays.
   const starts = layout.take(B);
@@ -139,7 +150,7 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
     scratch: layout.take(threads * scratchBytes, 1),
   };
   return {
-    spec, threads, tied, selection, prefixes, errors, alpha: 2 / (G * B * O), B, D, O, F, rowBlock, groups, chunk, pieces, blocks: Math.ceil(B / rowBlock),
+    spec, threads, lengths: new Map(tensors), tied, selection, prefixes, errors, alpha: 2 / (G * B * O), B, D, O, F, rowBlock, groups, chunk, pieces, blocks: Math.ceil(B / rowBlock),
     state, x, y, input, target, e, main, auxiliary, batch, dense, stored, gradientBytes, candidates,
     scratchBytes, forward: { weights: scratchWeights, bias: scratchBias, h, lists, lengths, floors }, backward: { gradients, weights: backwardWeights, codes, slopes },
     ...shared,
