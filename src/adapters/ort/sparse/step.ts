@@ -64,6 +64,22 @@ export class SparseStep {
     return { loss, mse, l0: active / B, dead: dead / F };
   }
 
+  /**
+   * Reads the first n rows of the batch that lies in the shared memory, changing no state: Σ‖e‖², and adds to `firings`. False
+   * where the dictionary is not read as a sparse step computes codes: where they are many, and with a running threshold.
+   */
+  async read(n: number, firings: Float64Array): Promise<number | false> {
+    const { B, F, selection, main, pieces, threads, rowSquares, blocks } = this.#plan;
+    if (selection === 'batch' || (selection === 'positive' && !(await this.#selectPositive()))) return false;
+    if (selection === 'rows') await this.#run('select', blocks);
+    await this.#run('decode', pieces);
+    this.#hand.integers(main.counts, B).fill(0, n);
+    await this.#run('count', threads);
+    const fired = this.#hand.integers(main.totals, F);
+    for (let j = 0; j < F; j++) firings[j] += fired[j];
+    return this.#sum(rowSquares, n);
+  }
+
   /** All positive codes, or false where they are too many for sparse kernels. */
   async #selectPositive(): Promise<boolean> {
     const { B, F, main, blocks } = this.#plan;

@@ -114,7 +114,24 @@ export class SparseTrainer implements StepTrainer {
 
   async evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums> {
     checkVectors(this.#spec, vectors, targets, false);
-    return this.#evaluation.sums(trainableArchitecture(this.#spec.architecture).parameters(this.#view(), this.#spec), vectors, targets);
+    return (await this.#read(vectors, targets)) ?? this.#evaluation.sums(trainableArchitecture(this.#spec.architecture).parameters(this.#view(), this.#spec), vectors, targets);
+  }
+
+  /** `evaluate` by the sparse kernels, a batch at a time, where they can: without the copies and the room of the read graph. */
+  async #read(vectors: Float32Array, targets: Float32Array | undefined): Promise<EvaluationSums | null> {
+    const { B, D, O, F, x, y } = this.#hand.plan;
+    const firings = new Float64Array(F);
+    const total = vectors.length / D;
+    let squaredError = 0;
+    for (let at = 0; at < total; at += B) {
+      const n = Math.min(B, total - at);
+      this.#hand.floats(x, B * D).fill(0, n * D).set(vectors.subarray(at * D, (at + n) * D));
+      if (targets !== undefined) this.#hand.floats(y, B * O).fill(0, n * O).set(targets.subarray(at * O, (at + n) * O));
+      const sum = await this.#step.read(n, firings);
+      if (sum === false) return null;
+      squaredError += sum;
+    }
+    return { vectors: total, squaredError, firings };
   }
 
   async close(): Promise<void> {

@@ -167,6 +167,24 @@ for (const spec of ALL) {
   });
 }
 
+test('evaluation is the read graph’s, with vectors that fill no batch, and changes nothing', async () => {
+  for (const spec of [specOf('topk', k), specOf('topk', k, { transcoder: true, skip: true, dOut: 13 }), specOf('batchtopk', k), specOf('tied', {}), specOf('untied', { sparsity: 0.05 })]) {
+    const state = new Map(trainableArchitecture(spec.architecture).initialState(spec, draw(spec.dOut, 9)));
+    if (spec.architecture === 'untied') state.set('encoderBias', { shape: [301], data: new Float32Array(301).fill(-2) });
+    const start = { kind: 'resume', state } as const;
+    const [sparse, graph] = [await SparseTrainer.open(spec, 2, start), await OrtTrainer.open(spec, 1, start)];
+    const read = async (trainer: SparseTrainer | OrtTrainer) => trainer.evaluate(draw(173 * 19, 4), spec.transcoder ? draw(173 * spec.dOut, 5) : undefined);
+    const [found, expected] = [await read(sparse), await read(graph)];
+    assert.equal(found.vectors, 173);
+    assert.ok(Math.abs(found.squaredError / expected.squaredError - 1) < 1e-5, spec.architecture);
+    assert.deepEqual(found.firings, expected.firings);
+    assert.deepEqual(await read(sparse), found);
+    assert.deepEqual(sparse.state(), state);
+    await sparse.close();
+    await graph.close();
+  }
+});
+
 test('a state moves between the two ways', async () => {
   const spec = specOf('topk', dying);
   const whole = await train(OrtTrainer, spec, { steps: 30 });
