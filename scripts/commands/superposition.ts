@@ -20,7 +20,7 @@ interface SuperpositionFlags {
   readonly power: number;
   readonly correlated: boolean;
   readonly architecture: readonly TrainableArchitecture[];
-  readonly sparsity: readonly number[];
+  readonly sparsity?: readonly number[];
   readonly k?: readonly number[];
   readonly dictionaryFeatures?: number;
   readonly learningRate: number;
@@ -32,6 +32,10 @@ interface SuperpositionFlags {
   readonly json: boolean;
 }
 
+/** Coefficients around the best on the default data; gated's loss is scaled otherwise. */
+const SPARSITIES = [0.02, 0.03, 0.04];
+const GATED_SPARSITIES = [0.08, 0.15, 0.3];
+
 export function superpositionCommand(program: Command): void {
   program
     .command('superposition')
@@ -42,7 +46,7 @@ export function superpositionCommand(program: Command): void {
     .option('--power <exponent>', 'feature i is active in proportion to i^-exponent; 0 = all equally often', number(0, 10), 0)
     .option('--correlated', 'features tend to be active together', false)
     .option('--architecture <list>', `one or more of ${TRAINABLE_ARCHITECTURES.join(', ')}, or all`, architectures, ['tied'])
-    .option('--sparsity <list>', 'sparsity coefficients tried (tied, untied, gated)', numbers, [0.02, 0.03, 0.04])
+    .option('--sparsity <list>', `sparsity coefficients tried (tied, untied, gated; default: ${SPARSITIES.join(',')}, of gated ${GATED_SPARSITIES.join(',')})`, numbers)
     .option('--k <list>', 'active features tried (topk, batchtopk, matryoshka; as target jumprelu; default: --active rounded up)', numbers)
     .option('--dictionary-features <F>', 'features of the dictionaries (default: 2 G)', count())
     .option('--learning-rate <step>', "Adam's step size", number(1e-12, 10), 4e-3)
@@ -82,10 +86,11 @@ async function superpositionStage(flags: SuperpositionFlags): Promise<{ results:
 
 /** One recipe for each value of what decides an architecture's sparsity. */
 function recipesOf(flags: SuperpositionFlags, nFeatures: number): SuperpositionRecipe[] {
-  const { learningRate, batchSize, steps, sparsity, active, dims } = flags;
+  const { learningRate, batchSize, steps, active, dims } = flags;
   const sizes = { dIn: dims, dOut: dims, nFeatures, batchSize, totalSteps: steps };
   const k = flags.k ?? [Math.ceil(active)];
   return flags.architecture.flatMap((architecture) => {
+    const sparsity = flags.sparsity ?? (architecture === 'gated' ? GATED_SPARSITIES : SPARSITIES);
     const read = trainableArchitecture(architecture).defaults(sizes);
     const variants: Partial<Hyperparameters>[] =
       read.k !== undefined ? k.map((value) => ({ k: value })) : read.targetL0 !== undefined ? k.map((value) => ({ targetL0: value })) : sparsity.map((value) => ({ sparsity: value }));

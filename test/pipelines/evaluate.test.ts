@@ -140,7 +140,7 @@ test('comparisons of directions agree with numpy and scipy', async () => {
 });
 
 test('a perfect dictionary loses nothing, zeroes recover nothing, and the mean is the mean ablation', async () => {
-  for (const hook of ['resid_post.1', 'mlp_out.1', 'attn_out.3', 'embed', 'resid_post.3'] as const) {
+  for (const hook of ['resid_post.1', 'mlp_out.1', 'attn_out.3', 'mlp_in.0', 'embed', 'resid_post.3'] as const) {
     const [perfect, zero] = await evaluated([signedIdentity('perfect', hook, 1), signedIdentity('zero', hook, 0)]);
     assert.equal(perfect!.fvu, 0, hook);
     assert.ok(Math.abs(perfect!.splice.ceRecovered! - 1) < 1e-6, hook);
