@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readCurrentRuns, type CurrentDictionary } from '../../src/adapters/files/currentRuns.ts';
 import { openDictionaryReader } from '../../src/adapters/ort/dictionaryReader.ts';
+import { openPredictionScorer } from '../../src/adapters/ort/predictionScorer.ts';
 import { openRowProducts } from '../../src/adapters/ort/rowProducts.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import { Rng } from '../../src/math/rng.ts';
@@ -68,13 +69,14 @@ export async function evaluateStage(workspace: Workspace, located: LocatedModel,
         seed,
       },
       async (run) => {
-        const evaluated = await evaluate({ model, reader: openDictionaryReader({ workers: Math.min(READERS, workers) }), artefacts, progress, dictionaries, tokens, rows, skipPositions, dir: run.dir });
         const products = openRowProducts(workers);
+        const scorer = openPredictionScorer(workers);
         try {
+          const evaluated = await evaluate({ model, scorer, reader: openDictionaryReader({ workers: Math.min(READERS, workers) }), artefacts, progress, dictionaries, tokens, rows, skipPositions, dir: run.dir });
           const comparisons = compare ? await compareDictionaries({ dictionaries, products, artefacts, progress, dir: run.dir }) : [];
           return { tokens: rows.length * tokens.cols, forwardRuns: evaluated.forwardRuns, dictionaries: evaluated.evaluations, comparisons } satisfies EvaluateMetrics;
         } finally {
-          await products.close();
+          await Promise.all([products.close(), scorer.close()]);
         }
       },
     );

@@ -19,30 +19,40 @@ export interface Predictions {
   readonly totals: Float64Array;
 }
 
-/** @param logits [B, T, V] of the untouched model; kept. */
-export function predictionsOf(batch: Pick<Predictions, 'ids' | 'rows' | 'cols' | 'vocabSize' | 'from'>, logits: Float32Array): Predictions {
-  const { rows, cols, vocabSize: V } = batch;
-  const made: Predictions = { ...batch, logits, probabilities: new Float32Array(logits.length), totals: new Float64Array(rows * cols) };
-  for (const at of measured(made)) {
-    made.totals[at] = logSumExp(logits, at * V, V);
-    softmaxInto(made.probabilities, logits, at * V, V, made.totals[at]!);
-  }
-  return made;
+/** The same in memory that all threads see, so that other threads can fill it in and read it. @param logits [B, T, V]; copied. */
+export function sharedPredictions(batch: Pick<Predictions, 'ids' | 'rows' | 'cols' | 'vocabSize' | 'from'>, logits: Float32Array): Predictions {
+  const { rows, cols } = batch;
+  return {
+    ...batch,
+    logits: sharedCopy(logits),
+    probabilities: new Float32Array(new SharedArrayBuffer(logits.byteLength)),
+    totals: new Float64Array(new SharedArrayBuffer(8 * rows * cols)),
+  };
 }
 
-/** Sums of the untouched model itself. */
+/** A copy in memory that all threads see. */
+export function sharedCopy(data: Float32Array): Float32Array {
+  const copy = new Float32Array(new SharedArrayBuffer(data.byteLength));
+  copy.set(data);
+  return copy;
+}
+
+/** Fills in `probabilities` and `totals`, and gives the sums of the untouched model. */
 export function originalSums(original: Predictions): PredictionSums {
-  const { ids, vocabSize: V, logits, totals } = original;
+  const { ids, vocabSize: V, logits, probabilities, totals } = original;
   let predictions = 0;
   let crossEntropy = 0;
   for (const at of measured(original)) {
+    const total = logSumExp(logits, at * V, V);
+    totals[at] = total;
+    softmaxInto(probabilities, logits, at * V, V, total);
     predictions++;
-    crossEntropy += totals[at]! - logits[at * V + ids[at + 1]!]!;
+    crossEntropy += total - logits[at * V + ids[at + 1]!]!;
   }
   return { predictions, crossEntropy, divergence: 0 };
 }
 
-/** Sums of the model with something replaced, which gave `logits` [B, T, V] for the same batch. */
+/** Sums of the model with something replaced, which gave `logits` [B, T, V] for the same batch. After originalSums. */
 export function replacedSums(original: Predictions, logits: Float32Array): PredictionSums {
   const { ids, vocabSize: V, totals } = original;
   let predictions = 0;

@@ -11,6 +11,7 @@ import { CallerError, invariant } from '../domain/errors.ts';
 import type { HookPoint } from '../domain/hookPoint.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
 import type { DictionaryReader, OpenDictionary } from '../ports/DictionaryReader.ts';
+import type { PredictionScorer } from '../ports/PredictionScorer.ts';
 import type { Progress } from '../ports/Progress.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 import type { TokenRows } from '../ports/TokenRows.ts';
@@ -27,6 +28,7 @@ export interface DictionarySource {
 export interface EvaluateInput {
   readonly model: SubjectModel;
   readonly reader: DictionaryReader;
+  readonly scorer: PredictionScorer;
   readonly artefacts: Artefacts;
   readonly progress: Progress;
   /** Of that model, with different names. */
@@ -78,7 +80,7 @@ const TOKENS_AT_ONCE = 2048;
  * Dictionaries that write at the same hook point share the untouched run and both ablations. For each batch the model runs
  * whole once; everything replaced runs from the residual stream at or before the hook point. A dictionary that is finished
  * has its file, and a repeated call goes on with the others. Numbers do not depend on the number of workers, nor on what
- * is evaluated together. Memory: weights of the dictionaries evaluated together, and per batch under way about three times
+ * is evaluated together. Memory: weights of the dictionaries evaluated together, and per batch under way about four times
  * the logits of one run.
  */
 export async function evaluate(input: EvaluateInput): Promise<EvaluateResult> {

@@ -1,5 +1,4 @@
 import { pointsOf, startBefore } from '../causal/hookOrder.ts';
-import { originalSums, predictionsOf, replacedSums } from '../dictionary/splicePredictions.ts';
 import type { PredictionSums } from '../dictionary/spliceScores.ts';
 import type { DictionaryConfig } from '../domain/dictionary.ts';
 import { invariant } from '../domain/errors.ts';
@@ -8,6 +7,7 @@ import type { HookPoint } from '../domain/hookPoint.ts';
 import type { TokenBatch } from '../domain/model.ts';
 import { VarianceMeter } from '../math/varianceMeter.ts';
 import type { DictionaryReading, OpenDictionary } from '../ports/DictionaryReader.ts';
+import type { PredictionScorer } from '../ports/PredictionScorer.ts';
 import type { ForwardRequest, SubjectModel } from '../ports/SubjectModel.ts';
 import type { TokenRows } from '../ports/TokenRows.ts';
 import { inOrder } from './inOrder.ts';
@@ -76,25 +76,25 @@ export interface SplicedBatch {
  * activations at the site. All dictionaries write there.
  */
 export async function spliceBatch(
-  input: BatchInput,
+  input: BatchInput & { readonly scorer: PredictionScorer },
   site: SplicingSite,
   members: readonly { readonly config: DictionaryConfig; readonly dictionary: OpenDictionary }[],
   rows: Uint32Array,
 ): Promise<SplicedBatch> {
-  const { model, skipPositions } = input;
+  const { model, scorer, skipPositions } = input;
   const { hook, start } = site;
   const D = model.info.dModel;
   const batch = await batchOf(input, rows);
   const taps = [...new Set([start, hook, ...members.map(({ config }) => pointsOf(config, D).read)])];
   const clean = await model.forward({ batch, taps, logits: 'all' });
   invariant(clean.logits !== null, 'the model gives logits');
-  const original = predictionsOf({ ids: batch.ids, rows: batch.rows, cols: batch.cols, vocabSize: model.info.vocabSize, from: skipPositions }, clean.logits);
+  const scores = await scorer.score({ ids: batch.ids, rows: batch.rows, cols: batch.cols, vocabSize: model.info.vocabSize, from: skipPositions }, clean.logits);
   const residual = tapOf(clean.taps, start);
   const activations = tapOf(clean.taps, hook);
 
   const run = async (replacement: (position: number, d: number) => number): Promise<PredictionSums> => {
     const { logits } = await model.forward(replaced({ batch, site, residual, activations, skip: skipPositions, D }, replacement));
-    return replacedSums(original, logits!);
+    return await scores.replaced(logits!);
   };
   const zero = await run(() => 0);
   const mean = await run((_, d) => site.mean[d]!);
@@ -108,7 +108,7 @@ export async function spliceBatch(
     const reconstruction = reading.reconstruction!;
     dictionaries.push({ reading, targets, predictions: await run((position, d) => reconstruction[position * D + d]!) });
   }
-  return { rows: batch.rows, original: originalSums(original), zero, mean, dictionaries };
+  return { rows: batch.rows, original: scores.original, zero, mean, dictionaries };
 }
 
 interface Spliced {

@@ -7,6 +7,7 @@ import { readTensorFile, type Tensor } from '../../src/adapters/files/tensorFile
 import { openTokenRows, writeTokenRows } from '../../src/adapters/files/tokenRows.ts';
 import { openDictionaryReader } from '../../src/adapters/ort/dictionaryReader.ts';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
+import { openPredictionScorer } from '../../src/adapters/ort/predictionScorer.ts';
 import { openRowProducts } from '../../src/adapters/ort/rowProducts.ts';
 import { compareDirections, directionsOf } from '../../src/dictionary/mmcs.ts';
 import type { DictionaryConfig, DictionaryWeights } from '../../src/domain/dictionary.ts';
@@ -29,6 +30,7 @@ interface Expected {
 }
 
 let model: SubjectModel;
+const scorer = openPredictionScorer(2);
 let tensors: Map<string, Tensor>;
 let expected: Expected;
 before(async () => {
@@ -36,7 +38,7 @@ before(async () => {
   tensors = (await readTensorFile(join(FIXTURE, 'cases.safetensors')))!.tensors;
   expected = JSON.parse(await readFile(join(FIXTURE, 'expected.json'), 'utf8')) as Expected;
 });
-after(() => model.close());
+after(() => Promise.all([model.close(), scorer.close()]));
 
 function config(parts: Partial<DictionaryConfig> & Pick<DictionaryConfig, 'name' | 'hookPoint' | 'nFeatures'>): DictionaryConfig {
   const { dModel: D } = model.info;
@@ -97,7 +99,7 @@ async function inputOf(folder: string, dictionaries: readonly DictionarySource[]
   const dir = join(folder, 'run');
   await mkdir(dir, { recursive: true });
   return {
-    model: on, reader: openDictionaryReader({ workers }), artefacts: fileArtefacts(), progress: quietProgress(), dictionaries,
+    model: on, scorer, reader: openDictionaryReader({ workers }), artefacts: fileArtefacts(), progress: quietProgress(), dictionaries,
     tokens, rows: Uint32Array.from({ length: rows * repeat }, (_, i) => i), skipPositions, dir,
   };
 }
