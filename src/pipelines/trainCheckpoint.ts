@@ -1,14 +1,7 @@
 import { CallerError } from '../domain/errors.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
 import type { TrainerState } from '../ports/TrainingEngine.ts';
-
-/** What is fixed about a hook point by the first block. */
-export interface HookStatistics {
-  /** Activations are divided by it. */
-  readonly scale: number;
-  /** Variance per element after scaling: turns mse into an estimate of fvu while training. */
-  readonly variance: number;
-}
+import type { HookStatistics } from './hookStatistics.ts';
 
 /** What `train` knew at a block boundary, beside the trainers' states: everything that it needs to go on exactly. */
 export interface TrainCheckpoint {

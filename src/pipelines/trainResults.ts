@@ -5,8 +5,8 @@ import type { QualitySums } from '../dictionary/quality.ts';
 import { trainedWeights } from '../dictionary/weights.ts';
 import type { HookPoint } from '../domain/hookPoint.ts';
 import { VarianceMeter } from '../math/varianceMeter.ts';
-import type { TrainInput, TrainPorts, TrainedDictionary } from './train.ts';
-import type { HookStatistics } from './trainCheckpoint.ts';
+import type { HookStatistics } from './hookStatistics.ts';
+import type { TrainInput, TrainPorts, TrainedDictionary } from './trainContract.ts';
 import type { Lane } from './trainLanes.ts';
 
 /** Held-out quality of every dictionary, then its folder. Memory: one group of rows, and one dictionary's weights. */

@@ -10,7 +10,7 @@ import type { ActivationSource } from '../../src/pipelines/harvest.ts';
 import { sweepRecipes } from '../../src/pipelines/sweep.ts';
 import type { Sweep } from '../../src/pipelines/sweep.ts';
 import { trainDictionaries } from '../../src/pipelines/train.ts';
-import type { TrainResult } from '../../src/pipelines/train.ts';
+import type { TrainResult } from '../../src/pipelines/trainContract.ts';
 import { TIED_RECIPE, TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import { hashModel } from '../helpers/hashModel.ts';

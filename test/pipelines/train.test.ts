@@ -10,7 +10,7 @@ import { openTrainingEngine } from '../../src/adapters/ort/trainerEngine.ts';
 import { cacheActivations, modelSource, shardSource } from '../../src/pipelines/harvest.ts';
 import type { ActivationSource } from '../../src/pipelines/harvest.ts';
 import { trainDictionaries } from '../../src/pipelines/train.ts';
-import type { TrainResult } from '../../src/pipelines/train.ts';
+import type { TrainResult } from '../../src/pipelines/trainContract.ts';
 import { trainedName } from '../../src/pipelines/trainLanes.ts';
 import type { TrainMetric } from '../../src/pipelines/trainMetrics.ts';
 import { TIED_RECIPE, TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';

@@ -11,7 +11,7 @@ import { Rng } from '../../src/math/rng.ts';
 import { modelSource } from '../../src/pipelines/harvest.ts';
 import { sweepRecipes } from '../../src/pipelines/sweep.ts';
 import { trainDictionaries } from '../../src/pipelines/train.ts';
-import type { TrainResult } from '../../src/pipelines/train.ts';
+import type { TrainResult } from '../../src/pipelines/trainContract.ts';
 import { TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import { hashModel } from '../helpers/hashModel.ts';
