@@ -46,27 +46,35 @@ function gather(hand: Hand, g: number): void {
   kernels.removeParallel(n, O, hand.state('decoder') + 4 * from * O, decoder);
 }
 
-/** A group's gradients and their share of the norm; with nothing to clip its update as well. The last group: the linear path. */
+/** A group's gradients and, with nothing to clip, its update. The last group: the linear path. */
 export async function gradients(hand: Hand, g: number): Promise<void> {
-  const { D, O, tied, groups, main, auxiliary, biasGradient, biasPull, groupSquares, input, errors, skipGradient, spec } = hand.plan;
-  const kernels = hand.kernels;
-  const squares = new Float64Array(hand.memory.buffer, groupSquares, groups + 1);
+  const { B, D, O, x, groups, main, auxiliary, biasGradient, biasPull, input, errors, skipGradient } = hand.plan;
   if (g === groups) {
-    await hand.products.outer([errors, hand.plan.B, O], [hand.plan.x, hand.plan.B, D], skipGradient);
-    squares[g] = kernels.sumSquares(O, D, skipGradient);
+    await hand.products.outer([errors, B, O], [x, B, D], skipGradient);
+    settle(hand, g);
     return;
   }
+  const kernels = hand.kernels;
   const [from, n] = hand.group(g);
   kernels.sumFeatures(from, from + n, main.offsets, main.rises, biasGradient, 0);
   if (auxiliary !== null && hand.scalars[SCALAR.auxiliary] === 1) kernels.sumFeatures(from, from + n, auxiliary.offsets, auxiliary.rises, biasGradient, 1);
-  if (input !== hand.plan.x) kernels.weightedSum(n, D, biasGradient + 4 * from, hand.state('encoder') + 4 * from * D, biasPull + 4 * g * D);
+  if (input !== x) kernels.weightedSum(n, D, biasGradient + 4 * from, hand.state('encoder') + 4 * from * D, biasPull + 4 * g * D);
   gather(hand, g);
+  settle(hand, g);
+}
+
+/** What is done with a group's gradients: its update or, where they are to be clipped, their share of the norm. */
+export function settle(hand: Hand, g: number): void {
+  const { D, O, tied, groups, biasGradient, groupSquares, skipGradient, spec } = hand.plan;
+  const { sumSquares } = hand.kernels;
   if (spec.hyper.clipNorm === 0) {
-    update(hand, g);
+    if (g < groups) update(hand, g);
     return;
   }
+  const [from, n] = hand.group(g);
   const out = hand.gradientsAt(g);
-  squares[g] = kernels.sumSquares(1, n, biasGradient + 4 * from) + kernels.sumSquares(n, D, out) + (tied ? 0 : kernels.sumSquares(n, O, out + 4 * n * D));
+  const squares = g === groups ? sumSquares(O, D, skipGradient) : sumSquares(1, n, biasGradient + 4 * from) + sumSquares(n, D, out) + (tied ? 0 : sumSquares(n, O, out + 4 * n * D));
+  hand.doubles(groupSquares, groups + 1)[g] = squares;
 }
 
 /** The update of a group whose clipped norm is known. */
@@ -76,7 +84,7 @@ export function apply(hand: Hand, g: number): void {
 }
 
 /** Adam on a group's parameters. */
-export function update(hand: Hand, g: number): void {
+function update(hand: Hand, g: number): void {
   const { D, O, tied, biasGradient, spec: { hyper } } = hand.plan;
   const kernels = hand.kernels;
   const [from, n] = hand.group(g);

@@ -1,5 +1,5 @@
 import { NORM_FLOOR } from '../../../dictionary/tied.ts';
-import { update } from './backward.ts';
+import { settle } from './backward.ts';
 import type { Hand } from './hand.ts';
 import { PIECE } from './plan.ts';
 
@@ -27,12 +27,13 @@ export async function denseForward(hand: Hand, task: number): Promise<void> {
   if (!tied) for (let at = 0; at < rows; at += PIECE) hand.kernels.columnSums(row + 4 * at * O, Math.min(PIECE, rows - at), O, columnSums + (4 * (r0 + at) * O) / PIECE);
 }
 
-/** Dense gradients of a group, and its update: nothing is clipped here (see sparseSupports). */
+/** Dense gradients of a group and, with nothing to clip, its update. The last group: the linear path. */
 export async function denseBackward(hand: Hand, g: number): Promise<void> {
   const { B, D, O, chunk, backward, dense, input, e, tied, addend, inverses, biasGradient, biasPull, skipGradient, groups } = hand.plan;
   const kernels = hand.kernels;
   if (g === groups) {
     await hand.products.outer([e, B, O], [hand.plan.x, B, D], skipGradient);
+    settle(hand, g);
     return;
   }
   const [from, n] = hand.group(g);
@@ -60,5 +61,5 @@ export async function denseBackward(hand: Hand, g: number): Promise<void> {
     kernels.removeParallel(n, O, hand.state('decoder') + 4 * from * O, decoder);
     if (input !== hand.plan.x) kernels.weightedSum(n, D, biasGradient + 4 * from, hand.state('encoder') + 4 * from * D, biasPull + 4 * g * D);
   }
-  update(hand, g);
+  settle(hand, g);
 }

@@ -114,7 +114,8 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
 
   // One group's gradients: of rows (tied), or of encoder rows and decoder rows.
   const gradientBytes = 4 * chunk * (tied ? D : D + O);
-  const stored = hyper.clipNorm > 0 && groups * gradientBytes <= GRADIENT_BYTES ? groups : 0;
+  // Dense gradients cost too much to compute twice.
+  const stored = hyper.clipNorm > 0 && (groups * gradientBytes <= GRADIENT_BYTES || selection === 'positive') ? groups : 0;
   const dense = selection === 'positive' ? { kept: keepsCodes ? groups : 0, codes: denseCodes, fired: layout.take(F), codeSums: layout.take(F) } : null;
 
   // A thread's own room: pre-activations of a block and their candidates, or gradients of a group with (dense) its codes.

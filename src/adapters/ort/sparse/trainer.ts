@@ -22,7 +22,7 @@ export function sparseSupports(spec: TrainerSpec): boolean {
   const { architecture, nFeatures: F, dIn: D, dOut: O, batchSize: B, hyper } = spec;
   const largest = architecture === 'topk' || architecture === 'batchtopk' || architecture === 'matryoshka';
   if (largest && hyper.k > Math.max(1, F * sparseShare(spec))) return false;
-  if (!largest && ((architecture !== 'tied' && architecture !== 'untied') || hyper.clipNorm > 0)) return false;
+  if (!largest && architecture !== 'tied' && architecture !== 'untied') return false;
   // An entry's place in the batch is one 32-bit number, and so is an address in the kernels' memory.
   const parameters = 3 * (F * (D + (architecture === 'tied' ? 0 : O)) + F + O + (spec.skip ? O * D : 0));
   return B * F < 2 ** 32 && planSparse({ spec, threads: SOME_THREADS, tensors: [['all', parameters + F + 1]] }).bytes < 2 ** 32;

@@ -128,6 +128,18 @@ test('tied and untied: dense steps are the graph’s', async () => {
   await agree(specOf('untied', { sparsity: 8e-3 }), 1e-4);
 });
 
+test('tied and untied: clipped steps are the graph’s, dense and sparse', async () => {
+  await agree(specOf('tied', { sparsity: 8e-3, clipNorm: 0.1 }), 1e-4);
+  await agree(specOf('untied', { sparsity: 8e-3, clipNorm: 0.1 }, { transcoder: true, skip: true, dOut: 13 }), 1e-4);
+  const spec = specOf('tied', { sparsity: 0.05, clipNorm: 0.1 });
+  const state = new Map(trainableArchitecture('tied').initialState(spec, new Float32Array(19)));
+  state.set('bias', { shape: [301], data: new Float32Array(301).fill(-2) });
+  const start = { kind: 'resume', state } as const;
+  const graph = await train(OrtTrainer, spec, { start });
+  const sparse = await train(SparseTrainer, spec, { start });
+  for (const [i, { loss }] of graph.stats.entries()) assert.ok(Math.abs(sparse.stats[i].loss / loss - 1) < 1e-4, `step ${i}`);
+});
+
 test('tied and untied: sparse steps are the graph’s', async () => {
   for (const architecture of ['tied', 'untied'] as const) {
     const spec = specOf(architecture, { sparsity: 0.05 });
@@ -210,7 +222,6 @@ test('dead features are resampled in both ways on the same step and vectors', as
 
 test('settings no sparse step exists for are left to the graph', () => {
   assert.ok(!sparseSupports(specOf('topk', { k: 200 })));
-  assert.ok(!sparseSupports(specOf('tied', { clipNorm: 1 })));
   assert.ok(!sparseSupports(specOf('jumprelu', {})));
 });
 
