@@ -32,8 +32,11 @@ export interface Entries {
   readonly total: number;
 }
 
-/** Features whose pre-activations, gradients and updates are handled at a time. */
-export const CHUNK = 256;
+/**
+ * Features whose pre-activations, gradients and updates are handled at a time: few enough that a block's pre-activations stay
+ * in a core's cache, and where there are dense products of gradients, whose other side is arranged anew for each, twice as many.
+ */
+const CHUNK = { sparse: 256, dense: 512 };
 /** Rows of one task of the kernels that work on rows. */
 export const PIECE = 64;
 /** Rows that show whether codes are sparse, in two tasks. */
@@ -71,8 +74,8 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
   const G = prefixes.length;
   // Sizes of tasks depend on the spec alone: how many threads there are must change no sum.
   const rowBlock = Math.min(512, PIECE * Math.ceil(B / 4 / PIECE));
-  const groups = Math.ceil(F / CHUNK);
-  const chunk = Math.min(CHUNK, F);
+  const chunk = Math.min(selection === 'positive' ? CHUNK.dense : CHUNK.sparse, F);
+  const groups = Math.ceil(F / chunk);
   const pieces = Math.ceil(B / PIECE);
 
   const layout = new Layout();
@@ -130,7 +133,7 @@ export function planSparse({ spec, threads, tensors }: SparseSetup) {
   const backward = new Layout();
   const gradients = backward.take(gradientBytes, 1);
   const backwardWeights = backward.take(chunk * D);
-  const codes = dense === null ? 0 : backward.take(B * chunk);
+  const codes = dense === null || keepsCodes ? 0 : backward.take(B * chunk);
   const slopes = dense === null ? 0 : backward.take(B * chunk);
   const scratchBytes = Math.max(own.bytes, backward.bytes);
 

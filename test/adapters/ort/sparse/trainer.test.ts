@@ -126,6 +126,9 @@ test('matryoshka: thirty steps are the graph’s, groups smaller and larger than
 test('tied and untied: dense steps are the graph’s', async () => {
   await agree(specOf('tied', { sparsity: 8e-3 }), 1e-4);
   await agree(specOf('untied', { sparsity: 8e-3 }), 1e-4);
+  // Three groups of features, the last one smaller; two blocks of rows.
+  await agree(specOf('tied', { sparsity: 8e-3 }, { nFeatures: 1100, batchSize: 300 }), 1e-4, 10);
+  await agree(specOf('untied', { sparsity: 8e-3 }, { nFeatures: 1100, batchSize: 300 }), 1e-4, 10);
 });
 
 test('tied and untied: clipped steps are the graph’s, dense and sparse', async () => {
@@ -164,10 +167,10 @@ test('untied: a transcoder turns from dense to sparse steps as codes die out', a
   assert.ok(long.stats.at(-1)!.l0 < 301 / 16, `${long.stats.at(-1)!.l0} active at the end`);
 });
 
-const ALL: readonly TrainerSpec[] = [specOf('topk', dying), specOf('batchtopk', dying), specOf('matryoshka', dying), specOf('tied', { sparsity: 0.5, learningRate: 1e-2 }), specOf('untied', { sparsity: 0.5, learningRate: 1e-2 })];
+const ALL: readonly TrainerSpec[] = [specOf('topk', dying), specOf('batchtopk', dying), specOf('matryoshka', dying), specOf('tied', { sparsity: 0.5, learningRate: 1e-2 }), specOf('untied', { sparsity: 0.5, learningRate: 1e-2 }), specOf('tied', { sparsity: 0.5, learningRate: 1e-2 }, { nFeatures: 1100 })];
 
 for (const spec of ALL) {
-  test(`${spec.architecture}: the number of threads changes no bit, and restoring the state continues to the bit`, async () => {
+  test(`${spec.architecture}, F ${spec.nFeatures}: the number of threads changes no bit, and restoring the state continues to the bit`, async () => {
     const whole = await train(SparseTrainer, spec, { steps: 60 });
     assert.deepEqual(await train(SparseTrainer, spec, { steps: 60, threads: 3 }), whole);
     for (const cut of [7, 41]) {
