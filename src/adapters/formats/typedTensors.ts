@@ -76,7 +76,7 @@ export function gather(storage: Float32Array, offset: number, shape: readonly nu
   const rank = shape.length;
   const inner = shape[rank - 1]!;
   const step = strides[rank - 1]!;
-  const index = new Array<number>(rank).fill(0);
+  const index = Array.from({ length: rank }, () => 0);
   let start = offset;
   for (let at = 0; at < size; at += inner) {
     for (let i = 0; i < inner; i++) out[at + i] = storage[start + i * step]!;

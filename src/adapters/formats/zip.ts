@@ -91,9 +91,17 @@ class CheckedReader extends yauzl.RandomAccessReader {
       callback(new Error(`it points to bytes ${position} to ${position + length} of a file of ${this.#size}`));
       return;
     }
-    readAll(this.#file, buffer.subarray(offset, offset + length), position)
-      .then(() => callback(null, length), (error: Error) => callback(error))
-      .catch(this.#failure.reject);
+    void this.#answer(buffer.subarray(offset, offset + length), position, callback);
+  }
+
+  async #answer(into: Buffer, position: number, callback: (error: Error | null, read?: number) => void): Promise<void> {
+    const failed = await readAll(this.#file, into, position).then(() => null, (error: Error) => error);
+    try {
+      if (failed === null) callback(null, into.length);
+      else callback(failed);
+    } catch (error) {
+      this.#failure.reject(error);
+    }
   }
 }
 

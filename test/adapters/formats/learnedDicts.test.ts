@@ -79,5 +79,5 @@ test('a list that names the same large object a million times over does not fill
   const entry = tuple(instance(TIED, dict(text('encoder'), tensor({ shape: [500, 1000], elements: 500_000 }), text('encoder_bias'), tensor({ shape: [500], elements: 500_000 }), text('norm_encoder'), bool(true))), emptyDict);
   // BINPUT 0, then BINGET 0 for each entry.
   const many = Buffer.concat([Buffer.from('](', 'latin1'), entry, Buffer.from('q\x00', 'latin1'), Buffer.from('h\x00'.repeat(400_000), 'latin1'), Buffer.from('e', 'latin1')]);
-  await assert.rejects(readBytes(pickle(many), new Array<number>(500_000).fill(1)), { code: 'BAD_DICTIONARY', message: /made to exhaust memory/ });
+  await assert.rejects(readBytes(pickle(many), Array.from({ length: 500_000 }, () => 1)), { code: 'BAD_DICTIONARY', message: /made to exhaust memory/ });
 });
