@@ -68,7 +68,16 @@ export class SparseTrainer implements StepTrainer {
   static async open(spec: TrainerSpec, threads: number, start: TrainerStart): Promise<SparseTrainer> {
     invariant(sparseSupports(spec), `no sparse steps for ${spec.architecture}`);
     const state = start.kind === 'resume' ? start.state : trainableArchitecture(spec.architecture).initialState(spec, start.centre);
-    const setup: SparseSetup = { spec, threads, tensors: [...state].filter(([name]) => name !== 'step').map(([name, { data }]) => [name, data.length]) };
+    const { stateNames } = trainableArchitecture(spec.architecture).stepGraph(spec);
+    const setup: SparseSetup = {
+      spec,
+      threads,
+      tensors: stateNames.map((name) => {
+        const tensor = state.get(name);
+        invariant(tensor !== undefined, `trainer state has no tensor ${name}`);
+        return [name, tensor.data.length];
+      }),
+    };
     const plan = planSparse(setup);
     const memory = sharedMemory(plan.bytes);
     const team = await Team.open(memory, setup, new URL('./member.ts', import.meta.url), threads);
