@@ -49,7 +49,8 @@ export function resample(state: TrainingState, spec: TrainerSpec, batch: Resampl
   const chosen = dead.slice(0, drawn.length);
 
   const next = new Map<string, Tensor>([...state].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
-  const living = Array.from({ length: F }, (_, j) => j).filter((j) => !dead.includes(j));
+  const isDead = new Set(dead);
+  const living = Array.from({ length: F }, (_, j) => j).filter((j) => !isDead.has(j));
   const tied = state.has('rows');
   const encoder = stateData(next, tied ? 'rows' : 'encoder');
   const norms = living.map((j) => length(encoder, j * D, D));
