@@ -1,6 +1,9 @@
 import { Piscina } from 'piscina';
 import { OutsideError, messageOf } from '../../domain/errors.ts';
 
+/** Longest that closing waits for threads that are still loading. */
+const LOADING_MS = 30_000;
+
 /**
  * A fixed number of threads that run one task each at a time, in order of arrival. A thread that dies fails its task with
  * OutsideError('onnxruntime') and is replaced.
@@ -9,6 +12,9 @@ export class WorkerPool<Task, Result> {
   readonly #pool: Piscina<Task, Result>;
   readonly #pending = new Set<Promise<unknown>>();
   readonly size: number;
+  readonly #started = Promise.withResolvers<void>();
+  /** Threads that have loaded their module, or failed to. */
+  #settled = 0;
   #closed: Promise<void> | undefined;
 
   /** `file` exports the task's function as default; `setup` is its workerData. */
@@ -21,8 +27,12 @@ export class WorkerPool<Task, Result> {
       concurrentTasksPerWorker: 1,
       workerData: setup,
     });
+    const settle = (): void => {
+      if (++this.#settled >= size) this.#started.resolve();
+    };
+    this.#pool.on('workerCreate', settle); // the pool's word for a thread that is ready
     // A thread that dies between tasks is replaced by the pool; there is nobody else to tell.
-    this.#pool.on('error', () => undefined);
+    this.#pool.on('error', settle);
   }
 
   async run(task: Task): Promise<Result> {
@@ -46,6 +56,9 @@ export class WorkerPool<Task, Result> {
 
   async #end(): Promise<void> {
     await Promise.allSettled(this.#pending);
+    // Ending a thread while it loads its module aborts the whole process (Node 24: CreateRequiredModuleFacade).
+    const patience = AbortSignal.timeout(LOADING_MS);
+    await Promise.race([this.#started.promise, new Promise((resolve) => patience.addEventListener('abort', resolve))]);
     await this.#pool.destroy();
   }
 }
