@@ -1,6 +1,4 @@
 import { availableParallelism } from 'node:os';
-import { join, relative } from 'node:path';
-import { updateCurrentRuns, type CurrentRuns } from '../../src/adapters/files/currentRuns.ts';
 import { openDictionaryReader } from '../../src/adapters/ort/dictionaryReader.ts';
 import { openGraphRunner } from '../../src/adapters/ort/graphRunner.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
@@ -12,6 +10,7 @@ import { runStage, type StageResult } from '../../src/pipelines/runStage.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
+import { makeCurrent } from './makeCurrent.ts';
 
 export interface BaselinesStageInput {
   readonly located: LocatedModel;
@@ -48,18 +47,6 @@ export async function baselinesStage(workspace: Workspace, input: BaselinesStage
       }
     },
   );
-  const fitted = result.run.metrics['dictionaries'] as readonly { name: string; folder: string }[];
-  await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, dictionaries: { ...current.dictionaries, ...currentOf(current, config.home, result.dir, input, fitted) } }));
+  await makeCurrent(workspace, located, result, input);
   return result;
-}
-
-function currentOf(current: CurrentRuns, home: string, dir: string, { tokensDir, trainRows }: BaselinesStageInput, fitted: readonly { name: string; folder: string }[]): CurrentRuns['dictionaries'] {
-  const train = relative(home, dir);
-  return Object.fromEntries(
-    fitted.map(({ name, folder }) => {
-      const before = current.dictionaries[name];
-      const later = before?.train === train ? { analyse: before.analyse, explain: before.explain } : { analyse: null, explain: null };
-      return [name, { train, weights: join(train, folder), tokens: relative(home, tokensDir), trainRows, ...later }];
-    }),
-  );
 }

@@ -1,5 +1,4 @@
-import { join, relative } from 'node:path';
-import { updateCurrentRuns, type CurrentRuns } from '../../src/adapters/files/currentRuns.ts';
+import { join } from 'node:path';
 import { htmlTrainReport } from '../../src/adapters/report/trainReport.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import { TOKENS_PER_FORWARD, modelSource, shardSource, type ActivationSource } from '../../src/pipelines/harvest.ts';
@@ -10,6 +9,7 @@ import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
+import { makeCurrent } from './makeCurrent.ts';
 import { openEngine, type EngineChoice } from './trainingEngine.ts';
 
 export interface TrainStageInput {
@@ -28,7 +28,7 @@ export interface TrainStageInput {
 
 /** Trains every recipe at every hook point in one pass, and makes the dictionaries the current ones of their names. */
 export async function trainStage(workspace: Workspace, input: TrainStageInput, options: TrainOptions): Promise<StageResult> {
-  const { runs, artefacts, progress, config } = workspace;
+  const { runs, artefacts, progress } = workspace;
   const { located, model, tokens, hookPoints, trainRows } = input;
   const { seed, ...params } = options;
   const result = await runStage(
@@ -49,23 +49,8 @@ export async function trainStage(workspace: Workspace, input: TrainStageInput, o
     },
   );
   progress.say(`train: curves in ${join(result.dir, 'report.html')}`);
-  const trained = result.run.metrics['dictionaries'] as readonly { name: string; folder: string }[];
-  await updateCurrentRuns(config.home, located.name, located.source, (current) => ({
-    ...current,
-    dictionaries: { ...current.dictionaries, ...currentOf(current, config.home, result.dir, input.tokensDir, trainRows, trained) },
-  }));
+  await makeCurrent(workspace, located, result, input);
   return result;
-}
-
-function currentOf(current: CurrentRuns, home: string, dir: string, tokensDir: string, trainRows: number, trained: readonly { name: string; folder: string }[]): CurrentRuns['dictionaries'] {
-  const train = relative(home, dir);
-  return Object.fromEntries(
-    trained.map(({ name, folder }) => {
-      const before = current.dictionaries[name];
-      const later = before?.train === train ? { analyse: before.analyse, explain: before.explain } : { analyse: null, explain: null };
-      return [name, { train, weights: join(train, folder), tokens: relative(home, tokensDir), trainRows, ...later }];
-    }),
-  );
 }
 
 function sourceOf({ artefacts }: Workspace, input: TrainStageInput, options: TrainOptions): ActivationSource {
