@@ -19,9 +19,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   causal: ['math', 'domain'],
   corpus: ['math', 'domain'],
   ports: ['domain'],
+  training: ['domain', 'ports'],
   pipelines: [...PURE, 'ports'],
   catalog: ['domain', 'ports', 'causal', 'math', 'dictionary'],
-  adapters: [...PURE, 'ports'],
+  adapters: [...PURE, 'ports', 'training'],
   graphql: ['catalog', 'domain', 'ports'],
 };
 

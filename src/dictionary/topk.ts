@@ -1,9 +1,11 @@
 import type { Hyperparameters, TrainerSpec, TrainingSizes } from '../domain/training.ts';
+import type { Value } from '../onnx/graphBuilder.ts';
 import type { DictionaryParameters, StepGraph, TrainableArchitecture, TrainingState } from './architecture.ts';
 import { checkActive, withAuxiliary } from './auxiliary.ts';
 import { atMostTenth } from './hyperparameters.ts';
 import { assembleGradients, declareLinear, initialLinear, linearParameters, reconstructionError } from './linear.ts';
 import { keepLargest } from './readGraph.ts';
+import type { Linear } from './linear.ts';
 import { adamScalars } from './schedule.ts';
 import { freshState } from './state.ts';
 import { StepBuilder } from './stepBuilder.ts';
@@ -36,33 +38,37 @@ export const topk: TrainableArchitecture = {
   initialState: (spec: TrainerSpec, centre: Float32Array): TrainingState => freshState(spec.nFeatures, initialLinear(spec, centre)),
 
   stepGraph(spec: TrainerSpec): StepGraph {
-    const { batchSize: B, dOut, hyper } = spec;
     const step = new StepBuilder('topk-step', spec);
-    const { add, mul, gemm, relu, isPositive, reduceSum } = step.ops;
     const linear = declareLinear(step, spec);
-
-    const positive = relu(linear.h);
-    const c = keepLargest(step.g, positive, hyper.k);
-    const { e, mse } = reconstructionError(step, spec, linear, c);
-    const on = isPositive(c);
-    const fired = reduceSum(on, [0], false);
-
-    const g = mul(e, 2 / (B * dOut));
-    const dh = mul(gemm(g, linear.decoder, { transB: true }), on);
-    const { auxiliaryLoss, ...core } = withAuxiliary(step, spec, linear, {
-      e,
-      positive,
-      fired,
-      core: (ops) => ({ encoder: ops.gemm(dh, linear.input, { transA: true }), sumDh: ops.reduceSum(dh, [0], false), decoder: ops.gemm(c, g, { transA: true }) }),
-    });
-    const loss = auxiliaryLoss === null ? mse : add(mse, auxiliaryLoss);
-    return step.finish({ gradients: assembleGradients(step, spec, linear, core, g), fired, loss, mse });
+    const positive = step.ops.relu(linear.h);
+    const c = keepLargest(step.g, positive, spec.hyper.k);
+    return activeStep(step, spec, linear, { c, positive });
   },
 
   scalars: adamScalars,
 
   parameters: (state: TrainingState, spec: TrainerSpec): DictionaryParameters => ({ ...linearParameters(state, spec), k: spec.hyper.k }),
 };
+
+/** Everything after the codes c [B, F], the same however they were selected from `positive` = relu(h); batchtopk's too. */
+export function activeStep(step: StepBuilder, spec: TrainerSpec, linear: Linear, { c, positive }: { readonly c: Value; readonly positive: Value }, buffers: Readonly<Record<string, Value>> = {}): StepGraph {
+  const { batchSize: B, dOut } = spec;
+  const { add, mul, gemm, isPositive, reduceSum } = step.ops;
+  const { e, mse } = reconstructionError(step, spec, linear, c);
+  const on = isPositive(c);
+  const fired = reduceSum(on, [0], false);
+
+  const g = mul(e, 2 / (B * dOut));
+  const dh = mul(gemm(g, linear.decoder, { transB: true }), on);
+  const { auxiliaryLoss, ...core } = withAuxiliary(step, spec, linear, {
+    e,
+    positive,
+    fired,
+    core: (ops) => ({ encoder: ops.gemm(dh, linear.input, { transA: true }), sumDh: ops.reduceSum(dh, [0], false), decoder: ops.gemm(c, g, { transA: true }) }),
+  });
+  const loss = auxiliaryLoss === null ? mse : add(mse, auxiliaryLoss);
+  return step.finish({ gradients: assembleGradients(step, spec, linear, core, g), buffers, fired, loss, mse });
+}
 
 /** Defaults that topk, batchtopk and matryoshka have in common. */
 export function activeDefaults(sizes: TrainingSizes): Partial<Hyperparameters> {

@@ -36,9 +36,10 @@ export async function trainDictionaries(ports: TrainPorts, input: TrainInput, op
   const training = new TrainingRun(ports, input, options, plan, lanePlans);
   await training.open();
   try {
-    const vectorsNow = await training.run([sharedVectors(read, layout, D), sharedVectors(read, layout, D)], read);
+    const rooms = [sharedVectors(read, layout, D), sharedVectors(read, layout, D)] as const;
+    const vectorsNow = await training.run(rooms, read);
     const { lanes, hooks, failures } = training;
-    const dictionaries = await measureAndWrite(ports, input, layout, lanes, hooks, read);
+    const dictionaries = await measureAndWrite(ports, input, layout, lanes, hooks, rooms[0]);
     const result: TrainResult = { dictionaries, failures, vectors: plan.vectors, vectorsNow, seconds: (performance.now() - started) / 1000 };
     await training.report(dictionaries);
     await artefacts.writeRecords(resultPath, [result]);

@@ -3,28 +3,30 @@ import type { RowLayout } from '../activations/rowSampler.ts';
 import { addSums, quality } from '../dictionary/quality.ts';
 import type { QualitySums } from '../dictionary/quality.ts';
 import { trainedWeights } from '../dictionary/weights.ts';
-import type { HookPoint } from '../domain/hookPoint.ts';
 import { VarianceMeter } from '../math/varianceMeter.ts';
 import type { HookStatistics } from './hookStatistics.ts';
 import type { TrainInput, TrainPorts, TrainedDictionary } from './trainContract.ts';
+import type { Vectors } from './trainingRun.ts';
 import type { Lane } from './trainLanes.ts';
 
-/** Held-out quality of every dictionary, then its folder. Memory: one group of rows, and one dictionary's weights. */
+/**
+ * Held-out quality of every dictionary, then its folder. Memory: one dictionary's weights.
+ * @param room where one group's vectors find place, by hook point.
+ */
 export async function measureAndWrite(
   { source, artefacts, progress }: TrainPorts,
   input: TrainInput,
   layout: RowLayout,
   lanes: readonly Lane[],
   hooks: Readonly<Record<string, HookStatistics>>,
-  read: readonly HookPoint[],
+  room: Vectors,
 ): Promise<TrainedDictionary[]> {
   const { dIn: D } = source;
+  const read = [...room.keys()];
   const meters = new Map(read.map((hook) => [hook, new VarianceMeter(D)]));
   const sums: QualitySums[] = [];
-  const most = layout.heldOut.reduce((rows, group) => Math.max(rows, group.rows.length), 0);
-  const buffer = new Map(read.map((hook) => [hook, new Float32Array(new SharedArrayBuffer(4 * most * layout.vectorsPerRow * D))]));
   for (const group of layout.heldOut) {
-    const block = await source.read(group, null, group.rows.length * layout.vectorsPerRow, buffer);
+    const block = await source.read(group, null, group.rows.length * layout.vectorsPerRow, room);
     for (const hook of read) {
       divideBy(block.get(hook)!, hooks[hook]!.scale);
       meters.get(hook)!.add(block.get(hook)!);

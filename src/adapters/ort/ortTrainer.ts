@@ -7,8 +7,8 @@ import type { TrainerSpec } from '../../domain/training.ts';
 import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
 import type { Device } from './device.ts';
 import { Evaluation } from './evaluation.ts';
-import { checkVectors } from './stepTrainer.ts';
-import type { StepTrainer } from './stepTrainer.ts';
+import { checkVectors } from '../../training/stepTrainer.ts';
+import type { StepTrainer } from '../../training/stepTrainer.ts';
 
 type Tensors = Record<string, Tensor>;
 

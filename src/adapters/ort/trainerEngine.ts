@@ -5,7 +5,9 @@ import { invariant, InvariantError, OutsideError } from '../../domain/errors.ts'
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { Trainer, TrainerStart, TrainingEngine } from '../../ports/TrainingEngine.ts';
 import type { Device } from './device.ts';
-import type { TrainerAnswers, TrainerCall, TrainerReply, TrainerRequest } from './trainerProtocol.ts';
+import { createOn } from '../../training/trainerCalls.ts';
+import type { TrainerAnswers, TrainerCall } from '../../training/trainerCalls.ts';
+import type { TrainerReply, TrainerRequest } from './trainerProtocol.ts';
 
 export interface TrainingEngineOptions {
   /** Worker threads; trainers are spread over them in turn. */
@@ -33,29 +35,13 @@ export function openTrainingEngine({ workers: workerCount, threadsPerWorker, dev
       checkSpec(trainableArchitecture(spec.architecture), spec); // refuse here, where the caller can see why
       const trainer = nextTrainer++;
       const thread = (workers[trainer % workerCount] ??= new TrainerThread(threadsPerWorker, device));
-      await thread.call({ kind: 'create', trainer, spec, start });
-      return {
-        spec,
-        steps: (vectors, targets) => thread.call({ kind: 'steps', trainer, vectors, targets }, owned(vectors, targets)),
-        evaluate: (vectors, targets) => thread.call({ kind: 'evaluate', trainer, vectors, targets }, owned(vectors, targets)),
-        state: () => thread.call({ kind: 'state', trainer }),
-        close: async () => void (await thread.call({ kind: 'close', trainer })),
-      };
+      return await createOn(thread, trainer, spec, start);
     },
     async close(): Promise<void> {
       closed = true;
       await Promise.all(workers.map((thread) => thread.stop()));
     },
   };
-}
-
-/** Buffers to hand over, which only works for whole ones; shared memory is seen by the worker as it is. */
-function owned(...lists: (Float32Array | undefined)[]): ArrayBuffer[] {
-  return lists.flatMap((list) => {
-    if (list === undefined || list.buffer instanceof SharedArrayBuffer) return [];
-    invariant(list.byteLength === list.buffer.byteLength, 'vectors fill their buffer');
-    return [list.buffer];
-  });
 }
 
 interface Waiting {

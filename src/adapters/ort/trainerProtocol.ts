@@ -1,23 +1,6 @@
-import type { TrainerSpec } from '../../domain/training.ts';
-import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
+import type { TrainerAnswers, TrainerCall } from '../../training/trainerCalls.ts';
 
-/** What the engine asks of a trainer's worker thread. `trainer` is the engine's number for the trainer. */
-export type TrainerCall =
-  | { readonly kind: 'create'; readonly trainer: number; readonly spec: TrainerSpec; readonly start: TrainerStart }
-  | { readonly kind: 'steps'; readonly trainer: number; readonly vectors: Float32Array; readonly targets: Float32Array | undefined }
-  | { readonly kind: 'evaluate'; readonly trainer: number; readonly vectors: Float32Array; readonly targets: Float32Array | undefined }
-  | { readonly kind: 'state'; readonly trainer: number }
-  | { readonly kind: 'close'; readonly trainer: number };
-
-/** The answer to each kind of call. */
-export interface TrainerAnswers {
-  readonly create: null;
-  readonly steps: StepStats[];
-  readonly evaluate: EvaluationSums;
-  readonly state: TrainerState;
-  readonly close: null;
-}
-
+/** A call on its way to the engine's worker thread, which answers with the same id. */
 export interface TrainerRequest {
   readonly id: number;
   readonly call: TrainerCall;

@@ -1,3 +1,5 @@
+import { escape } from './escape.ts';
+
 export interface ScatterPoint {
   readonly label: string;
   readonly x: number;
@@ -37,8 +39,4 @@ function ticks(values: readonly number[]): number[] {
     }
   }
   return found.length > 0 ? found : [...new Set([low, high])].map((value) => Number(value.toPrecision(3)));
-}
-
-function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { OutsideError, messageOf } from '../../domain/errors.ts';
 import type { TrainReport, TrainReportData } from '../../ports/TrainReport.ts';
+import { escape } from './escape.ts';
 import { writeReportFile } from './reportFile.ts';
 import { scatterPlot } from './scatterPlot.ts';
 
@@ -107,8 +108,4 @@ for (const { label, log, data } of plots) {
 function row({ name, architecture, nFeatures, settings, quality, failure }: TrainReportData['dictionaries'][number], colour: string): string {
   const cells = quality === null ? `<td colspan="3"${failure === null ? '' : ' class="bad"'}>${escape(failure ?? 'not measured yet')}</td>` : `<td class="n">${quality.fvu.toFixed(4)}</td><td class="n">${quality.l0.toFixed(1)}</td><td class="n">${(100 * quality.aliveShare).toFixed(1)} %</td>`;
   return `<tr><td><span class="dot" style="background:${colour}"></span>${escape(name)}</td><td>${escape(architecture)}</td><td class="n">${nFeatures}</td><td>${escape(settings)}</td>${cells}</tr>`;
-}
-
-function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

@@ -5,12 +5,14 @@ import { resample, resampleDue } from '../../dictionary/resample.ts';
 import { invariant } from '../../domain/errors.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { EvaluationSums, StepStats, TrainerStart, TrainerState } from '../../ports/TrainingEngine.ts';
+import { checkVectors } from '../../training/stepTrainer.ts';
+import type { StepTrainer } from '../../training/stepTrainer.ts';
 import { tfjsLoss } from './losses/registry.ts';
 import { readVectors } from './readVectors.ts';
 import { tfjsStep } from './tfjsStep.ts';
 
 /** One dictionary in training on the backend that openBackend chose. Blocks its thread while it works: lives in tfjsWorker.ts. */
-export class TfjsTrainer {
+export class TfjsTrainer implements StepTrainer {
   readonly #spec: TrainerSpec;
   /** Names of the state tensors, as in every engine; without `step`. */
   readonly #stateNames: readonly string[];
@@ -41,8 +43,7 @@ export class TfjsTrainer {
   /** See Trainer.steps. */
   async steps(vectors: Float32Array, targets?: Float32Array): Promise<StepStats[]> {
     const { batchSize: B, dIn: D, dOut } = this.#spec;
-    invariant(vectors.length % (B * D) === 0, `${vectors.length} numbers are no whole batches of ${B} vectors of ${D}`);
-    this.#checkTargets(vectors, targets);
+    checkVectors(this.#spec, vectors, targets, true);
     const stats: StepStats[] = [];
     for (let at = 0; at < vectors.length / D; at += B) {
       const [x, y] = [vectors.subarray(at * D, (at + B) * D), targets?.subarray(at * dOut, (at + B) * dOut)];
@@ -84,15 +85,9 @@ export class TfjsTrainer {
     return state;
   }
 
-  #checkTargets(vectors: Float32Array, targets: Float32Array | undefined): void {
-    const { transcoder, dIn: D, dOut } = this.#spec;
-    invariant(transcoder === (targets !== undefined), 'targets are given to transcoders, and only to them');
-    invariant(targets === undefined || targets.length / dOut === vectors.length / D, 'as many targets as vectors');
-  }
-
   /** See Trainer.evaluate. */
   async evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums> {
-    this.#checkTargets(vectors, targets);
+    checkVectors(this.#spec, vectors, targets, false);
     const { vectors: n, squaredError, firings } = await readVectors(this.#spec, await this.state(), vectors, targets);
     return { vectors: n, squaredError, firings };
   }

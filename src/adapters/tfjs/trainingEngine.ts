@@ -4,6 +4,7 @@ import { trainableArchitecture } from '../../dictionary/registry.ts';
 import { CallerError, invariant, InvariantError, messageOf, OutsideError } from '../../domain/errors.ts';
 import type { TrainerSpec } from '../../domain/training.ts';
 import type { Trainer, TrainerStart, TrainingEngine } from '../../ports/TrainingEngine.ts';
+import { createOn } from '../../training/trainerCalls.ts';
 import type { TfjsBackend } from './backend.ts';
 import { tfjsLoss } from './losses/registry.ts';
 import type { TfjsAnswers, TfjsCall, TfjsReply } from './protocol.ts';
@@ -55,29 +56,13 @@ export async function openTfjsTrainingEngine({ workers, backend: wanted, log }: 
       tfjsLoss(spec.architecture);
       const trainer = nextTrainer++;
       const thread = await threadOf(trainer);
-      await thread.call({ kind: 'create', trainer, spec, start });
-      return {
-        spec,
-        steps: (vectors, targets) => thread.call({ kind: 'steps', trainer, vectors, targets }, owned(vectors, targets)),
-        evaluate: (vectors, targets) => thread.call({ kind: 'evaluate', trainer, vectors, targets }, owned(vectors, targets)),
-        state: () => thread.call({ kind: 'state', trainer }),
-        close: async () => void (await thread.call({ kind: 'close', trainer })),
-      };
+      return await createOn(thread, trainer, spec, start);
     },
     async close(): Promise<void> {
       closed = true;
       await Promise.all(threads.map(async (thread) => (await thread).stop()));
     },
   };
-}
-
-/** Buffers to hand over, which only works for whole ones; shared memory is seen by the worker as it is. */
-function owned(...lists: (Float32Array | undefined)[]): ArrayBuffer[] {
-  return lists.flatMap((list) => {
-    if (list === undefined || list.buffer instanceof SharedArrayBuffer) return [];
-    invariant(list.byteLength === list.buffer.byteLength, 'vectors fill their buffer');
-    return [list.buffer];
-  });
 }
 
 /** A thread of its own that answers calls in the order they are made. */

@@ -4,22 +4,27 @@
  * of equal values, the lower index.
  */
 
+/** Of the first, middle and last element of [low, high]: lists already in order are then no worst case. */
+@inline
+function medianOfThree(list: usize, low: i32, high: i32): u64 {
+  let a = load<u64>(list + (<usize>low << 3));
+  let b = load<u64>(list + (<usize>((low + high) >> 1) << 3));
+  const c = load<u64>(list + (<usize>high << 3));
+  if (a < b) {
+    const swap = a;
+    a = b;
+    b = swap;
+  }
+  return c > a ? a : c < b ? b : c;
+}
+
 /** Elements [0, n) of 64 bits at `list`: brings the k largest to the front, the k-th largest to position k − 1. 0 < k < n. */
 function partition(list: usize, n: i32, k: i32): void {
   let low = 0;
   let high = n - 1;
   const at = k - 1;
   while (low < high) {
-    // Median of three, so that lists already in order are no worst case.
-    let a = load<u64>(list + (<usize>low << 3));
-    let b = load<u64>(list + (<usize>((low + high) >> 1) << 3));
-    const c = load<u64>(list + (<usize>high << 3));
-    if (a < b) {
-      const swap = a;
-      a = b;
-      b = swap;
-    }
-    const pivot = c > a ? a : c < b ? b : c;
+    const pivot = medianOfThree(list, low, high);
     let i = low;
     let j = high;
     while (i <= j) {
@@ -44,15 +49,7 @@ export function sortAscending(list: usize, n: i32): void {
   let low = 0;
   let high = n - 1;
   while (high - low > 24) {
-    let a = load<u64>(list + (<usize>low << 3));
-    let b = load<u64>(list + (<usize>((low + high) >> 1) << 3));
-    const c = load<u64>(list + (<usize>high << 3));
-    if (a < b) {
-      const swap = a;
-      a = b;
-      b = swap;
-    }
-    const pivot = c > a ? a : c < b ? b : c;
+    const pivot = medianOfThree(list, low, high);
     let i = low;
     let j = high;
     while (i <= j) {

@@ -1,14 +1,14 @@
-import { invariant } from '../../domain/errors.ts';
-import type { TrainerSpec } from '../../domain/training.ts';
-import type { EvaluationSums, StepStats, TrainerState } from '../../ports/TrainingEngine.ts';
+import { invariant } from '../domain/errors.ts';
+import type { TrainerSpec } from '../domain/training.ts';
+import type { EvaluationSums, StepStats, TrainerState } from '../ports/TrainingEngine.ts';
 
-/** What trainerWorker.ts wants of a dictionary in training, however it is computed; see Trainer for the methods. */
+/** What a worker thread wants of a dictionary in training, however it is computed; see Trainer for the methods. */
 export interface StepTrainer {
   steps(vectors: Float32Array, targets?: Float32Array): Promise<StepStats[]>;
   evaluate(vectors: Float32Array, targets?: Float32Array): Promise<EvaluationSums>;
   /** A copy of the state. */
-  state(): TrainerState;
-  close(): Promise<void>;
+  state(): TrainerState | Promise<TrainerState>;
+  close(): void | Promise<void>;
 }
 
 /** Throws a bug unless the vectors are for this trainer; whole batches when they are to be trained on. */
