@@ -35,6 +35,7 @@ export type CallerErrorCode =
   | 'BAD_CONFIG'
   | 'BAD_CURSOR'
   | 'LIMIT_EXCEEDED'
+  | 'BUDGET_REACHED'
   | 'MODEL_UNAVAILABLE'
   | 'STALE_OUTPUT'
   | 'BUSY';

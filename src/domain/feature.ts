@@ -15,6 +15,13 @@ export interface Exemplar {
   readonly maxActivation: number;
 }
 
+/** A window of the analysed text, by place: tokens [start, start + length) of a row of the token file. */
+export interface FragmentRef {
+  readonly row: number;
+  readonly start: number;
+  readonly length: number;
+}
+
 /** A histogram of non-zero activations: `counts[i]` values in [edges[i], edges[i+1]). */
 export interface Histogram {
   readonly edges: readonly number[];
@@ -51,18 +58,28 @@ export interface FeatureAnalysis {
 /** A description of a feature by an explainer. */
 export interface Explanation {
   readonly index: number;
-  /** e.g. `pattern-v1`. */
+  /** Unique within the feature: `pattern-v1`, or prompt version and model, e.g. `token-act-pair-v1@gpt-4o-mini`. */
   readonly explainer: string;
+  /** The language model that wrote it; null where none did. */
+  readonly model: string | null;
+  /** Version of the prompt it was asked with, e.g. `token-act-pair-v1`; null where there is none. */
+  readonly promptVersion: string | null;
   readonly description: string;
   /** Machine-readable form the scorer simulates from; explainer-specific JSON. */
   readonly detail: unknown;
+  /** What the explainer read, strongest first. */
+  readonly fragments: readonly FragmentRef[];
   readonly scores: readonly Score[];
 }
 
-/** How well an explanation predicts activations. `value` null = undefined, with the reason. */
+/** How well an explanation predicts activations. `value` null = undefined, with the reason. Unique by (scorer, judge) within the explanation. */
 export interface Score {
-  /** e.g. `simulation-top-random`. */
+  /** Instrument and what it was applied to, e.g. `simulation-top-random`, `detection-balanced-accuracy`. Never pooled with another's. */
   readonly scorer: string;
+  /** Who predicted the activations: `pattern-v1` (the pattern itself), or the language or embedding model's name. */
+  readonly judge: string;
+  /** Version of the prompt the judge was given; null where there is none. */
+  readonly promptVersion: string | null;
   readonly value: number | null;
   readonly undefinedReason: string | null;
   /** Tokens (simulation) or windows (detection) the value rests on. */
@@ -70,6 +87,8 @@ export interface Score {
   /** 95 % bootstrap interval; null when undefined. */
   readonly low: number | null;
   readonly high: number | null;
+  /** The held-out text it was measured on, never part of what the explainer read. */
+  readonly fragments: readonly FragmentRef[];
 }
 
 /** One line of explanations.ndjson: either an explanation or the reason there is none. */

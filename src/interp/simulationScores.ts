@@ -1,7 +1,11 @@
 import type { Score } from '../domain/feature.ts';
+
 import type { Bootstrap } from './bootstrap.ts';
 import { evCorrelation } from './correlation.ts';
 import type { SimulatedFragment } from './correlation.ts';
+
+/** A score before it is known who judged, and on which text. */
+export type Measured = Omit<Score, 'judge' | 'promptVersion' | 'fragments'>;
 
 /** The three scores of one simulation, in the order they are stored. `simulation-top-random` is the paper's. */
 export const SIMULATION_SCORERS = ['simulation-top-random', 'simulation-top', 'simulation-random'] as const;
@@ -10,7 +14,7 @@ export const SIMULATION_SCORERS = ['simulation-top-random', 'simulation-top', 's
  * Pearson correlation of simulated with true activations over held-out fragments: over top and random together, over the
  * top ones, over the random ones (Cunningham et al. 2023, Appendix A). n counts tokens.
  */
-export function simulationScores(top: readonly SimulatedFragment[], random: readonly SimulatedFragment[], bootstrap: Bootstrap): readonly Score[] {
+export function simulationScores(top: readonly SimulatedFragment[], random: readonly SimulatedFragment[], bootstrap: Bootstrap): readonly Measured[] {
   const sets = { 'simulation-top-random': [top, random], 'simulation-top': [top], 'simulation-random': [random] };
   return SIMULATION_SCORERS.map((scorer) => {
     const strata = sets[scorer];

@@ -1,4 +1,4 @@
-import type { Exemplar } from '../domain/feature.ts';
+import type { Exemplar, FragmentRef } from '../domain/feature.ts';
 
 /** Which fragments an explanation is made from, and which it is judged on. */
 export interface Split {
@@ -8,6 +8,10 @@ export interface Split {
   readonly scoredTop: readonly Exemplar[];
   /** random[1::3], first 5, without those that overlap `explain` or `scoredTop`. */
   readonly scoredRandom: readonly Exemplar[];
+  /** top[1::4] and random[0::3] without those that overlap any of the above: what a calibration may be fitted on. */
+  readonly calibration: readonly Exemplar[];
+  /** Fragments of every kind where the feature is active, none overlapping `explain` or another: for detection. Strongest first. */
+  readonly active: readonly Exemplar[];
 }
 
 export const SCORED_RANDOM = 5;
@@ -27,7 +31,18 @@ export function splitFragments(exemplars: readonly Exemplar[]): Split {
   const free = withoutOverlaps(variedFragments(exemplars, 'random'), [...explain, ...scoredTop]);
   const slice = free.filter((_, i) => i % 3 === 1);
   const rest = free.filter((_, i) => i % 3 !== 1);
-  return { explain, scoredTop, scoredRandom: [...slice, ...rest].slice(0, SCORED_RANDOM) };
+  const scoredRandom = [...slice, ...rest].slice(0, SCORED_RANDOM);
+  const calibration = withoutOverlaps(
+    [...top.filter((_, i) => i % 4 === 1), ...variedFragments(exemplars, 'random').filter((_, i) => i % 3 === 0)],
+    [...explain, ...scoredTop, ...scoredRandom],
+  );
+  const strongest = exemplars.filter((e) => e.maxActivation > 0).sort((a, b) => b.maxActivation - a.maxActivation || a.row - b.row || a.start - b.start);
+  return { explain, scoredTop, scoredRandom, calibration, active: withoutOverlaps(strongest, explain) };
+}
+
+/** Where a fragment lies. */
+export function refOf({ row, start, ids }: Exemplar): FragmentRef {
+  return { row, start, length: ids.length };
 }
 
 /** Fragments of one kind, by rank, whose activations are not all equal. */

@@ -1,7 +1,7 @@
 import { invariant } from '../domain/errors.ts';
 import type { ExplainOutcome, FeatureAnalysis, Score } from '../domain/feature.ts';
 import { skipReason } from '../interp/eligibility.ts';
-import { splitFragments } from '../interp/split.ts';
+import { refOf, splitFragments } from '../interp/split.ts';
 import type { Split } from '../interp/split.ts';
 import type { Explainer } from '../ports/Explainer.ts';
 import type { Scorer, ScoreTask } from '../ports/Scorer.ts';
@@ -37,11 +37,15 @@ export async function explainFeatures(
     const split = splits.get(attempt.index);
     invariant(split !== undefined, `explainer ${explainer.name} answered for feature ${attempt.index}, which it was not asked about`);
     const { index, description, detail } = attempt;
-    scoreTasks.push({ index, explainer: explainer.name, description, detail, top: split.scoredTop, random: split.scoredRandom });
+    scoreTasks.push({
+      index, explainer: explainer.name, description, detail,
+      top: split.scoredTop, random: split.scoredRandom, calibration: split.calibration, active: split.active, explained: split.explain.map(refOf),
+    }); // prettier-ignore
   }
   const scores = await scoreAll(scorers, explainer.name, scoreTasks);
-  for (const { index, description, detail } of scoreTasks) {
-    outcomes.set(index, { kind: 'explained', explanation: { index, explainer: explainer.name, description, detail, scores: scores.get(index) ?? [] } });
+  const { name, model, promptVersion } = explainer;
+  for (const { index, description, detail, explained } of scoreTasks) {
+    outcomes.set(index, { kind: 'explained', explanation: { index, explainer: name, model, promptVersion, description, detail, fragments: explained, scores: scores.get(index) ?? [] } });
   }
   return features.map(({ index }) => {
     const outcome = outcomes.get(index);
@@ -58,7 +62,7 @@ async function scoreAll(scorers: readonly Scorer[], explainer: string, tasks: re
       const list = scores.get(attempt.index);
       invariant(list !== undefined, `scorer ${scorer.name} answered for feature ${attempt.index}, which it was not asked about`);
       if (attempt.kind === 'scored') list.push(...attempt.scores);
-      else list.push({ scorer: scorer.name, value: null, undefinedReason: `scorer failed: ${attempt.reason}`, n: 0, low: null, high: null });
+      else list.push({ scorer: scorer.name, judge: scorer.judge, promptVersion: scorer.promptVersion, fragments: [], value: null, undefinedReason: `scorer failed: ${attempt.reason}`, n: 0, low: null, high: null });
     }
   }
   return scores;

@@ -52,6 +52,8 @@ export async function openPatternExplainer(input: PatternExplainerInput): Promis
   };
   return {
     name: PATTERN_EXPLAINER,
+    model: null,
+    promptVersion: null,
     parameters: { settings, seed },
     cost: reader.cost,
     async explain(tasks: readonly ExplainTask[]): Promise<readonly ExplainAttempt[]> {

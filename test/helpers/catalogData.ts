@@ -78,6 +78,9 @@ export function makeFeature(index: number, more: Partial<FeatureAnalysis> = {}):
   };
 }
 
+/** What all made-up scores share. */
+const judged = { judge: 'pattern-v1', promptVersion: null, fragments: [{ row: 3, start: 64, length: 64 }, { row: 9, start: 0, length: 64 }] };
+
 export function makeExplanation(index: number, description: string, score: number | null, explainer = 'pattern-v1'): ExplainOutcome {
   const undefinedReason = score === null ? 'constant activations' : null;
   const bound = (offset: number): number | null => (score === null ? null : score + offset);
@@ -86,11 +89,14 @@ export function makeExplanation(index: number, description: string, score: numbe
     explanation: {
       index,
       explainer,
+      model: null,
+      promptVersion: null,
+      fragments: [{ row: 1, start: 0, length: 64 }],
       description,
       detail: { words: [description, 'nul \0 and \ud800 alone'] },
       scores: [
-        { scorer: 'simulation-top-random', value: score, undefinedReason, n: 128, low: bound(-0.125), high: bound(0.125) },
-        { scorer: 'simulation-random', value: 0.25, undefinedReason: null, n: 64, low: 0, high: 0.5 },
+        { ...judged, scorer: 'simulation-top-random', value: score, undefinedReason, n: 128, low: bound(-0.125), high: bound(0.125) },
+        { ...judged, scorer: 'simulation-random', value: 0.25, undefinedReason: null, n: 64, low: 0, high: 0.5 },
       ],
     },
   };

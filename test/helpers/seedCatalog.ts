@@ -72,11 +72,17 @@ function seedOutcome(layer: number, index: number): ExplainOutcome {
     explanation: {
       index,
       explainer: 'pattern-v1',
+      model: null,
+      promptVersion: null,
+      fragments: [{ row: 0, start: 64, length: 64 }],
       description: seedDescription(layer, index),
       detail: { patterns: [] },
       scores: [
         {
           scorer: 'simulation-top-random',
+          judge: 'pattern-v1',
+          promptVersion: null,
+          fragments: [{ row: 1, start: 0, length: 64 }],
           value: undefinedScore ? null : value,
           undefinedReason: undefinedScore ? 'the simulation is constant' : null,
           n: 640,

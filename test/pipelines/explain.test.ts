@@ -120,10 +120,10 @@ test('failures of explainer and scorer are recorded as such, never as explanatio
   withFolder(async (folder) => {
     const featuresPath = await prepare(folder);
     const mute: Explainer = {
-      name: 'mute', parameters: {},
+      name: 'mute', model: null, promptVersion: null, parameters: {},
       explain: async (tasks) => tasks.map(({ index }) => (index % 2 === 0 ? { kind: 'failed', index, reason: 'reply could not be parsed' } : { kind: 'explained', index, description: 'x', detail: null })),
     };
-    const judge: Scorer = { name: 'judge', parameters: {}, judges: () => true, score: async (tasks) => tasks.map(({ index }) => ({ kind: 'failed', index, reason: 'no answer' })) };
+    const judge: Scorer = { name: 'judge', judge: 'j', promptVersion: null, parameters: {}, judges: () => true, score: async (tasks) => tasks.map(({ index }) => ({ kind: 'failed', index, reason: 'no answer' })) };
     const deaf: Scorer = { ...judge, name: 'deaf', judges: () => false };
     const { path, summary } = await run(folder, featuresPath, mute, { features: 4 }, [judge, deaf]);
     assert.deepEqual(summary.skipped, { 'explainer failed: reply could not be parsed': 2 });

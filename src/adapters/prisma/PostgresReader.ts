@@ -168,7 +168,7 @@ export class PostgresReader implements CatalogReader {
 
 function scoreOf([scorer, value, undefinedReason, n, low, high]: ScoreCells): Score {
   invariant(typeof scorer === 'string', 'score row');
-  return { scorer, value, undefinedReason, n, low, high };
+  return { scorer, judge: '', promptVersion: null, value, undefinedReason, n, low, high, fragments: [] };
 }
 
 async function translated<T>(work: () => Promise<T>): Promise<T> {

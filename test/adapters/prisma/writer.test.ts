@@ -119,7 +119,7 @@ const badFeature = (more: Partial<FeatureAnalysis>): Partial<DictionaryLoad> => 
 const badScore = (value: number | null, undefinedReason: string | null): Partial<DictionaryLoad> => {
   const outcome = makeExplanation(1, 'bad', 0.5);
   assert.ok(outcome.kind === 'explained');
-  const scores = [{ scorer: 's', value, undefinedReason, n: 1, low: null, high: null }];
+  const scores = [{ scorer: 's', judge: 'j', promptVersion: null, fragments: [], value, undefinedReason, n: 1, low: null, high: null }];
   return { explanations: stream<ExplainOutcome>([{ kind: 'explained', explanation: { ...outcome.explanation, scores } }]) };
 };
 const REFUSED: readonly (readonly [string, Partial<DictionaryLoad>, CallerErrorCode, RegExp])[] = [
