@@ -6,15 +6,10 @@ import { EXPLAIN_DEFAULTS } from '../../src/pipelines/explain.ts';
 import { TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
 import { readConfig } from '../../src/config.ts';
 import { build } from '../stages/build.ts';
-import { demoText } from '../stages/textSources.ts';
+import { DEMO_MODEL, DEMO_SEED, DEMO_TOKENS, DEMO_TRAIN_SHARE, demoTextOf } from '../stages/demoRecipe.ts';
 import { locateModel, openWorkspace, withModel } from '../workspace.ts';
 import { hookPointsOf } from './trainOptions.ts';
 import { serve } from './serve.ts';
-
-const MODEL_FOLDER = join(import.meta.dirname, '..', '..', 'models', 'demo');
-const SEED = 0;
-/** Not the seed of the demo model's own training text: other generated sentences, another order. */
-const TEXT_SEED = 1;
 
 export function demoCommand(program: Command): void {
   program
@@ -33,18 +28,18 @@ export function demoCommand(program: Command): void {
 async function buildDemo(reload: boolean): Promise<void> {
   const workspace = openWorkspace();
   const began = performance.now();
-  const choice = { model: MODEL_FOLDER, name: 'demo' };
+  const choice = { model: DEMO_MODEL, name: 'demo' };
   const located = await locateModel(workspace, choice);
   await withModel(workspace, located, choice, async (model, tokenizer) => {
     await build(workspace, { located, model, tokenizer }, {
-      text: demoText(TEXT_SEED),
-      tokens: { context: 128, maxTokens: 1_600_000 },
+      text: demoTextOf(located)!,
+      tokens: DEMO_TOKENS,
       hookPoints: hookPointsOf({ layers: 'all', hook: 'resid_post' }, model.info.layers),
-      trainShare: 0.8,
+      trainShare: DEMO_TRAIN_SHARE,
       set: 'tied-r4',
-      train: { ...TRAIN_DEFAULTS, seed: SEED },
-      analyse: { maxTokens: null, seed: SEED },
-      explain: { ...EXPLAIN_DEFAULTS, seed: SEED },
+      train: { ...TRAIN_DEFAULTS, seed: DEMO_SEED },
+      analyse: { maxTokens: null, seed: DEMO_SEED },
+      explain: { ...EXPLAIN_DEFAULTS, seed: DEMO_SEED },
       targets: { targets: [], best: 2, promotes: [')'] },
       circuits: CIRCUIT_DEFAULTS,
       reload,

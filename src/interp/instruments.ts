@@ -1,0 +1,18 @@
+/** What the scores of an instrument mean, for those who read them side by side. */
+export interface InstrumentFacts {
+  /** In words. */
+  readonly label: string;
+  /** Score of a description that says nothing; what a feature without a score is counted as where it must count. */
+  readonly chance: number;
+}
+
+const SIMULATION: Readonly<Record<string, string>> = {
+  'simulation-top-random': 'correlation of simulated and true activations, top and random fragments',
+  'simulation-random': 'correlation of simulated and true activations, random fragments only',
+  'simulation-top': 'correlation of simulated and true activations, top fragments only',
+};
+
+/** Balanced accuracy and area under the ROC curve are 0.5 for a judge that guesses; everything else starts from 0. */
+export function instrumentFacts(scorer: string): InstrumentFacts {
+  return { label: SIMULATION[scorer] ?? scorer.replaceAll('-', ' '), chance: /(^|-)(balanced-accuracy|auc|auroc)$/.test(scorer) ? 0.5 : 0 };
+}
