@@ -1,0 +1,36 @@
+import type { ExplainPrompt } from './explainPrompt.ts';
+import type { ExplainSubject } from './explainSubject.ts';
+import { FEW_SHOT_FEATURES } from './fewShotFeatures.ts';
+import { markedFragment } from './markedFragment.ts';
+import type { PromptMessage } from './promptMessage.ts';
+import { ESCAPES_EXPLAINED } from './shownText.ts';
+
+export const MAX_ACT_VERSION = 'max-act-v1';
+
+const BEGINNING = 'Phrase:';
+
+const SYSTEM = [
+  'You name features of a language model. A feature is active on some tokens of a text and silent on all others. You are shown the texts in which one feature was most active. Active tokens stand between « and »; under each text its strongest token is given with its neighbours.',
+  ESCAPES_EXPLAINED,
+  '',
+  'Answer with one short phrase, at most twenty words, that says what the marked places share. First ask whether the marked tokens themselves are alike (the same word, kind of word, or meaning); then whether what precedes them is; then whether the texts have a subject in common. Name the narrowest thing that holds for all texts. Give the phrase and nothing else.',
+].join('\n');
+
+/** Max-activating examples as running text, after the idea of Neuronpedia's np_max-act; own words, own examples. */
+export const maxAct: ExplainPrompt = {
+  version: MAX_ACT_VERSION,
+  maxTokens: 60,
+  beginning: BEGINNING,
+  render: (subject) => [
+    { role: 'system', content: SYSTEM },
+    ...FEW_SHOT_FEATURES.flatMap((feature): PromptMessage[] => [
+      { role: 'user', content: question(feature) },
+      { role: 'assistant', content: feature.description },
+    ]),
+    { role: 'user', content: question(subject) },
+  ],
+};
+
+function question({ fragments }: ExplainSubject): string {
+  return [...fragments.map((fragment, i) => markedFragment(fragment, i + 1)), '', BEGINNING].join('\n');
+}

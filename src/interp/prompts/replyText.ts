@@ -1,0 +1,24 @@
+/** A reply as far as parsers read it. */
+export interface PromptReply {
+  readonly text: string;
+  /** `length`: cut off at the most tokens that were allowed. */
+  readonly finish: 'stop' | 'length' | 'refused';
+}
+
+const THOUGHT = /<(think|thinking|thought|reasoning|scratchpad)>[\s\S]*?<\/\1>/giu;
+const THOUGHT_OPENS = /<(?:think|thinking|thought|reasoning|scratchpad)>/iu;
+const THOUGHT_CLOSES = /[\s\S]*<\/(?:think|thinking|thought|reasoning|scratchpad)>/iu;
+/** Channels of models that write their thoughts and their answer one after the other: what counts follows the last mark. */
+const CHANNEL = /[\s\S]*<\|(?:message|final)\|>/u;
+const END_OF_TURN = /(?:<\|[\w ]*\|>|<\/s>|<end_of_turn>)[\s\S]*$/u;
+
+/**
+ * What a model says after thinking: reasoning blocks, code fences, control tokens and control characters are taken away. Null when
+ * a reasoning block never ends, so that there is no answer.
+ */
+export function replyText(text: string): string | null {
+  let said = text.replaceAll(THOUGHT, ' ').replace(THOUGHT_CLOSES, ' ');
+  if (THOUGHT_OPENS.test(said)) return null;
+  said = said.replace(CHANNEL, '').replace(END_OF_TURN, '');
+  return said.replaceAll(/^[ \t]*(?:```|~~~)[\w-]*[ \t]*$/gmu, '').replaceAll(/[\uFFFD\p{Co}\p{Cs}]|(?![\n\t])\p{Cc}/gu, '').trim();
+}
