@@ -237,7 +237,7 @@ function answerOf(request: ServedRequest, options: OpenaiServerOptions): Answer 
 }
 
 function countLetters(text: string): number[] {
-  const counts = new Array<number>(26).fill(0.01);
+  const counts = Array.from({ length: 26 }, () => 0.01);
   for (const letter of text.toLowerCase()) {
     const at = letter.charCodeAt(0) - 97;
     if (at >= 0 && at < 26) counts[at] = counts[at] + 1;
