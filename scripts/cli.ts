@@ -19,7 +19,7 @@ import { superpositionCommand } from './commands/superposition.ts';
 import { trainCommand } from './commands/train.ts';
 
 const program = new Command('feature-catalog')
-  .description('Turns a language model into an enumerable catalog of its features.\nEnvironment: CATALOG_HOME, DATABASE_URL, DEVICE, WORKERS, HOST, PORT, LOG_LEVEL, HF_TOKEN (README.md says what each is).')
+  .description('Turns a language model into an enumerable catalog of its features.\nEnvironment: CATALOG_HOME, DATABASE_URL, DEVICE, WORKERS, HOST, PORT, LOG_LEVEL, HF_TOKEN, OPENAI_BASE_URL, OPENAI_API_KEY, EXPLAIN_MODEL,\nJUDGE_MODEL, EMBEDDING_MODEL (README.md says what each is).')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
@@ -35,7 +35,8 @@ try {
 function report(error: unknown): number {
   if (error instanceof CallerError) {
     console.error(`error: ${error.message} [${error.code}]`);
-    return 2;
+    // A stop that was asked for is no mistake: scripts tell it by its status.
+    return error.code === 'BUDGET_REACHED' ? 4 : 2;
   }
   if (error instanceof OutsideError) {
     console.error(`error: ${error.system}: ${error.message}\nFinished stages are kept: the same command continues.`);

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { DEVICES } from '../src/config.ts';
+import { SCORERS, isScorer, type ScorerName } from '../src/pipelines/methodNames.ts';
 
 /** Parsers for command-line values; each says what it expected. */
 
@@ -38,6 +39,14 @@ export function layerList(text: string): 'all' | number[] {
   return [...new Set(layers)].sort((a, b) => a - b);
 }
 
+/** Names of scorers, parted by commas. */
+export function scorerList(text: string): ScorerName[] {
+  const names = text.split(',').map((name) => name.trim());
+  const unknown = names.find((name) => !isScorer(name));
+  if (unknown !== undefined) throw new InvalidArgumentError(`expected some of ${SCORERS.join(', ')}, found ${unknown}.`);
+  return [...new Set(names.filter(isScorer))];
+}
+
 export const modelOption = (): Option =>
   new Option('--model <folder|hub id>', 'Hugging Face model folder, or hub id such as EleutherAI/pythia-70m-deduped; later stages also take the catalog name').makeOptionMandatory();
 export const nameOption = (): Option => new Option('--name <name>', "catalog name of the model; by default the folder's or repository's name, lower-cased");
@@ -45,3 +54,4 @@ export const deviceOption = (): Option => new Option('--device <device>', 'where
 export const workersOption = (): Option => new Option('--workers <threads>', 'inference threads (default: WORKERS, else one per core)').argParser(count());
 export const seedOption = (): Option => new Option('--seed <integer>', 'seed of every random draw').argParser(count(0)).default(0);
 export const setOption = (): Option => new Option('--set <name>', 'set of dictionaries; dictionaries are named {layer}-{set}').default('tied-r4');
+export const protocolOption = (description: string): Option => new Option('--protocol <name>', description).choices(['paper']);

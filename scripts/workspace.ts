@@ -25,8 +25,11 @@ export interface Workspace {
   readonly progress: Progress;
 }
 
+/** Version 2 of explanations: scores name their judge, prompt and fragments. */
+const FORMAT_VERSIONS = { explain: 2 };
+
 export function openWorkspace(config: Config = readConfig()): Workspace {
-  return { config, runs: openRunStore(config.home, { codeVersion: CODE_VERSION }), artefacts: fileArtefacts(), progress: terminalProgress() };
+  return { config, runs: openRunStore(config.home, { codeVersion: CODE_VERSION, formatVersions: FORMAT_VERSIONS }), artefacts: fileArtefacts(), progress: terminalProgress() };
 }
 
 export interface ModelChoice {

@@ -21,6 +21,21 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** HF_TOKEN: for gated models on the hub. */
   readonly hubToken: string | undefined;
+  readonly languageModels: LanguageModelConfig;
+}
+
+/** Language models that write and judge descriptions. Nothing here is needed: the pattern explainer asks none. */
+export interface LanguageModelConfig {
+  /** OPENAI_BASE_URL: an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1; undefined = the hosted one, when there is a key. */
+  readonly baseUrl: string | undefined;
+  /** OPENAI_API_KEY: never shown; servers of one's own mostly need none. */
+  readonly apiKey: string | undefined;
+  /** EXPLAIN_MODEL: who writes descriptions: a model of that server, or local:FOLDER. */
+  readonly explainModel: string | undefined;
+  /** JUDGE_MODEL: who judges them; undefined = the one that writes. */
+  readonly judgeModel: string | undefined;
+  /** EMBEDDING_MODEL: for the embedding scorer. */
+  readonly embeddingModel: string | undefined;
 }
 
 export const DEVICES = ['cpu', 'cuda', 'webgpu', 'auto'] as const;
@@ -40,6 +55,11 @@ const Environment = z.object({
   WORKERS: optional(z.coerce.number().int().min(1).max(256)),
   LOG_LEVEL: optional(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])),
   HF_TOKEN: optional(z.string()),
+  OPENAI_BASE_URL: optional(z.string().refine((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol), 'expected a URL such as http://127.0.0.1:8000/v1')),
+  OPENAI_API_KEY: optional(z.string()),
+  EXPLAIN_MODEL: optional(z.string()),
+  JUDGE_MODEL: optional(z.string()),
+  EMBEDDING_MODEL: optional(z.string()),
 });
 
 /** Reads the environment; throws BAD_CONFIG naming each variable that is wrong (never its value: it may be a secret). */
@@ -59,6 +79,13 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     workers: env.WORKERS,
     logLevel: env.LOG_LEVEL ?? 'info',
     hubToken: env.HF_TOKEN,
+    languageModels: Object.freeze({
+      baseUrl: env.OPENAI_BASE_URL,
+      apiKey: env.OPENAI_API_KEY,
+      explainModel: env.EXPLAIN_MODEL,
+      judgeModel: env.JUDGE_MODEL,
+      embeddingModel: env.EMBEDDING_MODEL,
+    }),
   });
 }
 
@@ -68,6 +95,11 @@ export function describeConfig(config: Config): Readonly<Record<string, unknown>
     ...config,
     databaseUrl: config.databaseUrl === undefined ? 'embedded' : hidePassword(config.databaseUrl),
     hubToken: config.hubToken === undefined ? 'not set' : '***',
+    languageModels: {
+      ...config.languageModels,
+      baseUrl: config.languageModels.baseUrl === undefined ? 'not set' : hidePassword(config.languageModels.baseUrl),
+      apiKey: config.languageModels.apiKey === undefined ? 'not set' : '***',
+    },
   };
 }
 

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { CIRCUIT_DEFAULTS } from '../../src/pipelines/circuits.ts';
-import { EXPLAIN_DEFAULTS } from '../../src/pipelines/explain.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import { count } from '../options.ts';
 import { build } from '../stages/build.ts';
+import { EXPLAIN_STAGE_DEFAULTS } from '../stages/explain.ts';
 import { fileText } from '../stages/textSources.ts';
 import { usingModel, withModelOptions, type ModelOptions } from './shared.ts';
 import { hookPointsOf, trainOptionsOf, withTextOptions, withTrainOptions, type TextOptions, type TrainFlags } from './trainOptions.ts';
@@ -26,7 +26,7 @@ export function buildCommand(program: Command): void {
           set: onlySet(train),
           train,
           analyse: { maxTokens: null, seed: options.seed },
-          explain: { ...EXPLAIN_DEFAULTS, features: options.features ?? 'all', seed: options.seed },
+          explain: { ...EXPLAIN_STAGE_DEFAULTS, features: options.features ?? 'all', seed: options.seed },
           targets: { targets: [], best: options.best, promotes: options.promotes },
           circuits: CIRCUIT_DEFAULTS,
           device: options.device,

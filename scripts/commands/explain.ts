@@ -1,20 +1,33 @@
 import type { Command } from 'commander';
-import { EXPLAIN_DEFAULTS } from '../../src/pipelines/explain.ts';
-import { count, seedOption, setOption } from '../options.ts';
+import { seedOption, setOption } from '../options.ts';
 import { explainStage } from '../stages/explain.ts';
+import { explainDryRun } from '../stages/explainPlan.ts';
+import { explainTable } from '../stages/explainTable.ts';
+import { explainChoiceOf, withExplainOptions, type ExplainFlags } from './explainOptions.ts';
 import { usingModel, withModelOptions, type ModelOptions } from './shared.ts';
 
+interface Flags extends ModelOptions, ExplainFlags {
+  readonly set: string;
+  readonly dictionary?: readonly string[];
+  readonly dryRun: boolean;
+  readonly seed: number;
+}
+
 export function explainCommand(program: Command): void {
-  withModelOptions(program.command('explain'))
-    .description('Describe features by patterns of tokens (no language model needed) and score the descriptions on held-out fragments')
-    .addOption(setOption())
-    .option('--features <count>', 'first so many features by index (the paper took 150; default: all)', count())
-    .option('--min-fragments <count>', 'fragments with varying activation a feature needs, 1 to 20; others are skipped and counted', count(), EXPLAIN_DEFAULTS.minFragments)
-    .option('--chunk <features>', 'features explained together: what a killed run does again', count(), EXPLAIN_DEFAULTS.chunk)
+  withExplainOptions(withModelOptions(program.command('explain')).addOption(setOption()).option('--dictionary <names...>', 'dictionaries by name, e.g. 2-tied-r4, instead of a whole set'))
+    .description(
+      'Describe features, by patterns of tokens (no language model needed) or by a language model, and score the descriptions on held-out fragments.\n' +
+        'Environment: OPENAI_BASE_URL, OPENAI_API_KEY, EXPLAIN_MODEL, JUDGE_MODEL, EMBEDDING_MODEL. Exit status 4: the budget was reached; the same command with a larger one goes on.',
+    )
+    .option('--dry-run', 'say how many requests and tokens it would take and what they would cost; send nothing', false)
     .addOption(seedOption())
-    .action(async (options: ModelOptions & { set: string; features?: number; minFragments: number; chunk: number; seed: number }) => {
-      await usingModel(options, async ({ workspace, located, model, tokenizer }) => {
-        await explainStage(workspace, located, model, tokenizer, options.set, { features: options.features ?? 'all', minFragments: options.minFragments, chunk: options.chunk, seed: options.seed });
+    .action(async (flags: Flags) => {
+      const options = { ...explainChoiceOf(flags), ...(flags.dictionary === undefined ? {} : { only: flags.dictionary }) };
+      await usingModel(flags, async ({ workspace, located, model, tokenizer }) => {
+        const lines = flags.dryRun
+          ? await explainDryRun(workspace, located, model, tokenizer, flags.set, options)
+          : explainTable(await explainStage(workspace, located, model, tokenizer, flags.set, options));
+        workspace.progress.say(lines);
       });
     });
 }

@@ -1,14 +1,13 @@
 import type { Device } from '../../src/config.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import type { CircuitOptions } from '../../src/pipelines/circuits.ts';
-import type { ExplainOptions } from '../../src/pipelines/explain.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
 import { analyseStage, type AnalyseOptions } from './analyse.ts';
 import { circuitsStage, type TargetChoice } from './circuits.ts';
-import { explainStage } from './explain.ts';
+import { explainStage, type ExplainStageOptions } from './explain.ts';
 import { loadStage, type Loaded } from './load.ts';
 import type { TextSource } from './textSources.ts';
 import { tokensStage, withTokens, type TokensOptions } from './tokens.ts';
@@ -23,7 +22,7 @@ export interface BuildOptions {
   readonly set: string;
   readonly train: TrainOptions;
   readonly analyse: AnalyseOptions;
-  readonly explain: ExplainOptions & { readonly seed: number };
+  readonly explain: ExplainStageOptions;
   readonly targets: TargetChoice;
   readonly circuits: CircuitOptions;
   readonly device?: Device | undefined;

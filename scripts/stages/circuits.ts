@@ -4,6 +4,7 @@ import { parseAddress } from '../../src/domain/address.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { ExplainOutcome, FeatureAnalysis } from '../../src/domain/feature.ts';
 import { circuits, type CircuitNode, type CircuitOptions } from '../../src/pipelines/circuits.ts';
+import { PATTERN_EXPLAINER } from '../../src/pipelines/patternExplainer.ts';
 import { runStage, type StageResult } from '../../src/pipelines/runStage.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
@@ -38,7 +39,7 @@ export async function circuitsStage(
   const features = new Map(members.map((member) => [member.name, featuresPath(workspace, member)]));
   const targets = await chooseTargets(workspace, located, tokenizer, members, choice);
   const inputs = Object.fromEntries(members.flatMap(({ name, weights, current }) => [[name, weights.config.weightsHash], [`analysis of ${name}`, current.analyse!]]));
-  return withTokens(join(config.home, members[0]!.current.tokens), async (tokens) => {
+  return withTokens(join(config.home, members[0]!.current.analysedTokens ?? members[0]!.current.tokens), async (tokens) => {
     const result = await runStage(
       { store: runs, progress },
       { stage: 'circuits', params: { ...options, set, targets: targets.map(({ dictionary, index }) => `${located.name}/${dictionary}/${index}`) }, inputs: { ...inputs, model: model.info.weightsHash, tokens: tokens.hash }, seed: 0 },
@@ -86,9 +87,11 @@ async function strongestPromoter(workspace: Workspace, member: SetMember, id: nu
 }
 
 async function bestScored({ config, artefacts }: Workspace, { current }: SetMember, count: number): Promise<number[]> {
-  if (current.explain === null || count === 0) return [];
+  // The explainer that needs no language model before any other.
+  const explained = current.explain[PATTERN_EXPLAINER] ?? Object.values(current.explain)[0];
+  if (explained === undefined || count === 0) return [];
   const scored: { index: number; value: number }[] = [];
-  for await (const outcome of artefacts.readRecords<ExplainOutcome>(join(config.home, current.explain, 'explanations.ndjson'))) {
+  for await (const outcome of artefacts.readRecords<ExplainOutcome>(join(config.home, explained, 'explanations.ndjson'))) {
     if (outcome.kind !== 'explained') continue;
     const value = outcome.explanation.scores.find(({ scorer }) => scorer === RANKED_BY)?.value ?? null;
     if (value !== null) scored.push({ index: outcome.explanation.index, value });

@@ -26,6 +26,20 @@ export async function openSet({ config, artefacts }: Workspace, model: string, s
   return Promise.all(names.map(async (name) => ({ name, current: current[name]!, ...(await artefacts.readDictionary(join(config.home, current[name]!.weights))) })));
 }
 
+/** The dictionaries named, in that order; without names, those of the set. Throws NOT_FOUND for a name the model does not have. */
+export async function openDictionaries(workspace: Workspace, model: string, set: string, names?: readonly string[]): Promise<SetMember[]> {
+  if (names === undefined || names.length === 0) return openSet(workspace, model, set);
+  const { config, artefacts } = workspace;
+  const current = (await readCurrentRuns(config.home, model))?.dictionaries ?? {};
+  return Promise.all(
+    names.map(async (name) => {
+      const found = current[name];
+      if (found === undefined) throw new CallerError('NOT_FOUND', `model ${model} has no dictionary ${name} in ${config.home}; it has ${Object.keys(current).join(', ') || 'none: train some first'}`);
+      return { name, current: found, ...(await artefacts.readDictionary(join(config.home, found.weights))) };
+    }),
+  );
+}
+
 /** Path of a member's feature records; throws when it was not analysed since it was trained. */
 export function featuresPath({ config }: Workspace, { name, current }: SetMember): string {
   return join(analysedDir(config.home, name, current), featuresFile(name));

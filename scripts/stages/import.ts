@@ -81,7 +81,7 @@ export async function importStage(workspace: Workspace, located: LocatedModel, m
     for (const { name, folder } of imported) {
       const before = dictionaries[name];
       const same = before !== undefined && before.train === train && before.tokens === text.tokens && before.trainRows === text.trainRows;
-      dictionaries[name] = { train, weights: join(train, folder), ...text, analyse: same ? before.analyse : null, explain: same ? before.explain : null };
+      dictionaries[name] = { train, weights: join(train, folder), ...text, analyse: same ? before.analyse : null, explain: same ? before.explain : {} };
     }
     return { ...current, dictionaries };
   });

@@ -25,7 +25,7 @@ export async function makeCurrent({ config }: Workspace, located: LocatedModel, 
       ...Object.fromEntries(
         made.map(({ name, folder }) => {
           const before = current.dictionaries[name];
-          const later = before?.train === train ? { analyse: before.analyse, explain: before.explain } : { analyse: null, explain: null };
+          const later = before?.train === train ? { analyse: before.analyse, explain: before.explain } : { analyse: null, explain: {} };
           return [name, { train, weights: join(train, folder), tokens: relative(home, tokensDir), trainRows, ...later }];
         }),
       ),

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { openTokenRows, writeTokenRows } from '../../src/adapters/files/tokenRows.ts';
 import { runStage, type StageResult } from '../../src/pipelines/runStage.ts';
+import { PAPER } from '../../src/interp/paperProtocol.ts';
+import { noFragments, paperFragments } from '../../src/pipelines/paperFragments.ts';
 import { tokeniseRows } from '../../src/pipelines/tokenise.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
@@ -25,6 +27,27 @@ export async function tokensStage(workspace: Workspace, text: TextSource, tokeni
     async (run) => {
       const rows = tokeniseRows({ documents: text.documents(), tokenizer }, { cols, maxTokens }, workspace.progress);
       return writeTokenRows(join(run.dir, FILE), { cols, tokenizerHash: tokenizer.hash, vocabSize }, rows);
+    },
+  );
+}
+
+export interface PaperText {
+  readonly text: TextSource;
+  /** The first so many documents are read. */
+  readonly documents: number;
+  readonly seed: number;
+}
+
+/** One fragment of each document to token rows on disk, as the paper cut its text for interpretation. */
+export async function paperTokensStage(workspace: Workspace, { text, documents, seed }: PaperText, tokenizer: Tokenizer, vocabSize: number): Promise<StageResult> {
+  return runStage(
+    { store: workspace.runs, progress: workspace.progress },
+    { stage: 'tokens', params: { protocol: 'paper', documents, text: text.description }, inputs: { text: await text.hash(), tokenizer: tokenizer.hash }, seed },
+    async (run) => {
+      const counts = noFragments();
+      const rows = paperFragments({ documents: text.documents(), tokenizer, limit: documents, seed }, counts, workspace.progress);
+      const written = await writeTokenRows(join(run.dir, FILE), { cols: PAPER.fragmentTokens, tokenizerHash: tokenizer.hash, vocabSize }, rows);
+      return { ...written, ...counts };
     },
   );
 }

@@ -2,10 +2,14 @@ import type { ExplainOutcome } from '../domain/feature.ts';
 import { meanInterval } from './meanInterval.ts';
 import type { MeanInterval } from './meanInterval.ts';
 
-/** Scores of one kind over a dictionary. Read `ofScored` only beside `coverage`: hard features are the ones that get skipped. */
+/** Scores of one instrument by one judge over a dictionary. Read `ofScored` only beside `coverage`: hard features are the ones that get skipped. */
 export interface ScoreSummary {
+  readonly scorer: string;
+  readonly judge: string;
   /** Mean over features with a defined score. */
   readonly ofScored: MeanInterval;
+  /** ofScored.n / features asked for. */
+  readonly coverage: number;
   /** Mean over all features asked for, those skipped or without a defined score counted as 0. */
   readonly skippedAsZero: MeanInterval;
   /** Explained features whose score is undefined, by reason. */
@@ -19,16 +23,28 @@ export interface ExplainSummary {
   readonly coverage: number;
   /** Features without an explanation, by reason. */
   readonly skipped: Readonly<Record<string, number>>;
-  readonly scores: Readonly<Record<string, ScoreSummary>>;
+  /** One entry per scorer and judge, in the order they first occur: two judges are never pooled. */
+  readonly scores: readonly ScoreSummary[];
 }
 
-/** Collects outcomes one by one; memory is two numbers per feature and score. */
+/** The score of that instrument, by that judge or, without one named, by the first that used it. */
+export function scoreOf(summary: ExplainSummary, scorer: string, judge?: string): ScoreSummary | undefined {
+  return summary.scores.find((score) => score.scorer === scorer && (judge === undefined || score.judge === judge));
+}
+
+interface Collected {
+  readonly scorer: string;
+  readonly judge: string;
+  readonly values: number[];
+  readonly undefined: Map<string, number>;
+}
+
+/** Collects outcomes one by one; memory is one number per feature, scorer and judge. */
 export class ExplainTally {
   #features = 0;
   #explained = 0;
   readonly #skipped: Map<string, number> = new Map();
-  readonly #values: Map<string, number[]> = new Map();
-  readonly #undefined: Map<string, Map<string, number>> = new Map();
+  readonly #scores: Map<string, Collected> = new Map();
 
   add(outcome: ExplainOutcome): void {
     this.#features++;
@@ -37,29 +53,27 @@ export class ExplainTally {
       return;
     }
     this.#explained++;
-    for (const { scorer, value, undefinedReason } of outcome.explanation.scores) {
-      let values = this.#values.get(scorer);
-      if (values === undefined) this.#values.set(scorer, (values = []));
-      if (value !== null) {
-        values.push(value);
-        continue;
-      }
-      let reasons = this.#undefined.get(scorer);
-      if (reasons === undefined) this.#undefined.set(scorer, (reasons = new Map()));
-      count(reasons, undefinedReason ?? 'no reason given');
+    for (const { scorer, judge, value, undefinedReason } of outcome.explanation.scores) {
+      const key = JSON.stringify([scorer, judge]);
+      let collected = this.#scores.get(key);
+      if (collected === undefined) this.#scores.set(key, (collected = { scorer, judge, values: [], undefined: new Map() }));
+      if (value === null) count(collected.undefined, undefinedReason ?? 'no reason given');
+      else collected.values.push(value);
     }
   }
 
   summary(): ExplainSummary {
-    const scores: Record<string, ScoreSummary> = {};
-    for (const [scorer, values] of this.#values) {
+    const scores = Array.from(this.#scores.values(), ({ scorer, judge, values, undefined: without }): ScoreSummary => {
       const zeros = Array.from({ length: this.#features - values.length }, () => 0);
-      scores[scorer] = {
+      return {
+        scorer,
+        judge,
         ofScored: meanInterval(values),
+        coverage: values.length / this.#features,
         skippedAsZero: meanInterval([...values, ...zeros]),
-        undefined: Object.fromEntries(this.#undefined.get(scorer) ?? []),
+        undefined: Object.fromEntries(without),
       };
-    }
+    });
     return {
       features: this.#features,
       explained: this.#explained,

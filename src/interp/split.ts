@@ -6,7 +6,7 @@ export interface Split {
   readonly explain: readonly Exemplar[];
   /** top[2::4] without those that overlap `explain`; 5 of 20. */
   readonly scoredTop: readonly Exemplar[];
-  /** random[1::3], first 5, without those that overlap `explain` or `scoredTop`. */
+  /** The first 5 of random[1::3], then of the other random ones, without those that overlap `explain`, `scoredTop` or an earlier one. */
   readonly scoredRandom: readonly Exemplar[];
   /** top[1::4] and random[0::3] without those that overlap any of the above: what a calibration may be fitted on. */
   readonly calibration: readonly Exemplar[];
@@ -28,12 +28,12 @@ export function splitFragments(exemplars: readonly Exemplar[]): Split {
   const top = variedFragments(exemplars, 'top');
   const explain = top.filter((_, i) => i % 4 === 0);
   const scoredTop = withoutOverlaps(top.filter((_, i) => i % 4 === 2), explain);
-  const free = withoutOverlaps(variedFragments(exemplars, 'random'), [...explain, ...scoredTop]);
-  const slice = free.filter((_, i) => i % 3 === 1);
-  const rest = free.filter((_, i) => i % 3 !== 1);
-  const scoredRandom = [...slice, ...rest].slice(0, SCORED_RANDOM);
+  const random = variedFragments(exemplars, 'random');
+  // Sliced before overlaps are left out, so that one overlap moves one fragment and not all that follow.
+  const preferred = [...random.filter((_, i) => i % 3 === 1), ...random.filter((_, i) => i % 3 !== 1)];
+  const scoredRandom = withoutOverlaps(preferred, [...explain, ...scoredTop]).slice(0, SCORED_RANDOM);
   const calibration = withoutOverlaps(
-    [...top.filter((_, i) => i % 4 === 1), ...variedFragments(exemplars, 'random').filter((_, i) => i % 3 === 0)],
+    [...top.filter((_, i) => i % 4 === 1), ...random.filter((_, i) => i % 3 === 0)],
     [...explain, ...scoredTop, ...scoredRandom],
   );
   const strongest = exemplars.filter((e) => e.maxActivation > 0).sort((a, b) => b.maxActivation - a.maxActivation || a.row - b.row || a.start - b.start);

@@ -1,4 +1,4 @@
-import type { FeatureAnalysis } from '../domain/feature.ts';
+import type { Exemplar, FeatureAnalysis } from '../domain/feature.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
 
 /**
@@ -13,4 +13,18 @@ export async function backgroundTokens(artefacts: Artefacts, featuresPath: strin
     if (tokens.length >= count) break;
   }
   return Int32Array.from(tokens);
+}
+
+/**
+ * Fragments of the analysed text for showing where a feature is silent: two random ones of each of the first features, none twice.
+ * Deterministic.
+ * @param count how many at most.
+ */
+export async function backgroundFragments(artefacts: Artefacts, featuresPath: string, count = 512): Promise<readonly Exemplar[]> {
+  const fragments = new Map<string, Exemplar>();
+  for await (const { exemplars } of artefacts.readRecords<FeatureAnalysis>(featuresPath)) {
+    for (const fragment of exemplars.filter(({ kind }) => kind === 'random').slice(0, 2)) fragments.set(`${fragment.row} ${fragment.start}`, fragment);
+    if (fragments.size >= count) break;
+  }
+  return [...fragments.values()].slice(0, count);
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { ExplainOutcome, FeatureAnalysis } from '../domain/feature.ts';
 import { CallerError } from '../domain/errors.ts';
 import { PAPER_MIN_FRAGMENTS } from '../interp/eligibility.ts';
-import { ExplainTally } from '../interp/explainSummary.ts';
+import { ExplainTally, scoreOf } from '../interp/explainSummary.ts';
 import type { ExplainSummary } from '../interp/explainSummary.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
 import type { Explainer } from '../ports/Explainer.ts';
@@ -16,8 +16,10 @@ export interface ExplainOptions {
   readonly features: number | 'all';
   /** Top fragments with variation a feature needs, 1 to 20; fewer: skipped and counted. */
   readonly minFragments: number;
-  /** Features explained together and written to the resume log together: what a killed run does again. */
+  /** Features explained together and written to the resume log together: what a killed run does again. Does not change the result. */
   readonly chunk: number;
+  /** Chunks under way at once, default 2: while one waits for the model, the other prepares its probes. Does not change the result. */
+  readonly inFlight?: number;
 }
 
 export const EXPLAIN_DEFAULTS: ExplainOptions = { features: 'all', minFragments: PAPER_MIN_FRAGMENTS, chunk: 64 };
@@ -48,6 +50,8 @@ export interface ExplainResult {
   /** Features done by this call; the others came from the resume log. */
   readonly doneNow: number;
   readonly seconds: number;
+  /** doneNow per minute; null when nothing was left to do. */
+  readonly featuresPerMinute: number | null;
 }
 
 interface LogRecord {
@@ -56,11 +60,11 @@ interface LogRecord {
   readonly outcomes: readonly ExplainOutcome[];
 }
 
-/** Chunks under way at once: while one waits for the model, the other prepares its probes. */
+const LOG = 'explained.log.ndjson';
 const IN_FLIGHT = 2;
 
 /**
- * Explains and scores the features of one dictionary. Bounded memory: IN_FLIGHT chunks of features. Resumable: each finished
+ * Explains and scores the features of one dictionary. Bounded memory: `inFlight` chunks of features. Resumable: each finished
  * chunk is one line of `explained.log.ndjson`, written in order, so a killed run repeats at most the chunks under way, and whole
  * chunks only: the result is the same whether or not it was interrupted.
  * Leaves `explanations.ndjson` with one ExplainOutcome per feature asked for, by index.
@@ -70,15 +74,15 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
   const { artefacts, progress } = ports;
   const started = performance.now();
   const total = options.features === 'all' ? input.nFeatures : Math.min(options.features, input.nFeatures);
-  const logPath = join(input.dir, 'explained.log.ndjson');
-  const finished = await countFinished(artefacts, logPath);
+  const logPath = join(input.dir, LOG);
+  const finished = await countFinished(artefacts, input.dir);
   const task = progress.start(`explain ${input.label}`, total, 'features');
   let done = finished;
   let doneNow = 0;
   if (done > 0) task.update(done, 'resumed');
 
   const chunks = chunksOf(artefacts.readRecords<FeatureAnalysis>(input.featuresPath), options.chunk, finished, total);
-  const explained = inOrder(chunks, IN_FLIGHT, async ({ first, features }): Promise<LogRecord> => ({ first, outcomes: await explainFeatures(ports, features, options.minFragments) }));
+  const explained = inOrder(chunks, options.inFlight ?? IN_FLIGHT, async ({ first, features }): Promise<LogRecord> => ({ first, outcomes: await explainFeatures(ports, features, options.minFragments) }));
   for await (const record of explained) {
     await artefacts.appendRecords(logPath, [record]);
     done += record.outcomes.length;
@@ -95,17 +99,29 @@ export async function explainDictionary(ports: ExplainPorts, input: ExplainInput
   const summary = tally.summary();
   const seconds = (performance.now() - started) / 1000;
   task.finish(finishNote(summary));
-  return { path, hash, summary, doneNow, seconds };
+  return { path, hash, summary, doneNow, seconds, featuresPerMinute: doneNow === 0 ? null : (60 * doneNow) / seconds };
 }
 
-/** Features in the log, counted from the start without a gap; chunks may have been of another size then. */
-async function countFinished(artefacts: Artefacts, path: string): Promise<number> {
+/** Features in a run's resume log, counted from the start without a gap; chunks may have been of another size then. */
+export async function countFinished(artefacts: Artefacts, dir: string): Promise<number> {
+  const path = join(dir, LOG);
   let finished = 0;
   for await (const { first, outcomes } of artefacts.readRecords<LogRecord>(path, { optional: true })) {
     if (first !== finished) throw new CallerError('STALE_OUTPUT', `${path}: expected a record of feature ${finished} and those after, found ${first}; delete the run's folder and run the stage again`);
     finished += outcomes.length;
   }
   return finished;
+}
+
+/** Begins the resume log of another run with the first `count` features of this one; what the other has is replaced. */
+export async function copyFinished(artefacts: Artefacts, from: string, to: string, count: number): Promise<void> {
+  const first = async function* (): AsyncGenerator<LogRecord> {
+    for await (const { first, outcomes } of artefacts.readRecords<LogRecord>(join(from, LOG))) {
+      if (first >= count) return;
+      yield { first, outcomes: outcomes.slice(0, count - first) };
+    }
+  };
+  await artefacts.writeRecords(join(to, LOG), first());
 }
 
 async function* outcomesOf(artefacts: Artefacts, path: string, tally: ExplainTally): AsyncGenerator<ExplainOutcome> {
@@ -132,7 +148,7 @@ async function* chunksOf(source: AsyncIterable<FeatureAnalysis>, size: number, f
   if (features.length > 0) yield { first: place - features.length, features };
 }
 
-function checkOptions({ features, minFragments, chunk }: ExplainOptions): void {
+function checkOptions({ features, minFragments, chunk, inFlight = IN_FLIGHT }: ExplainOptions): void {
   if (features !== 'all' && !(Number.isInteger(features) && features >= 1)) {
     throw new CallerError('BAD_INPUT', `features: expected a whole number from 1, or all; found ${features}`);
   }
@@ -140,11 +156,12 @@ function checkOptions({ features, minFragments, chunk }: ExplainOptions): void {
     throw new CallerError('BAD_INPUT', `minFragments: expected a whole number from 1 to ${PAPER_MIN_FRAGMENTS} (the analysis keeps no more); found ${minFragments}`);
   }
   if (!(Number.isInteger(chunk) && chunk >= 1)) throw new CallerError('BAD_INPUT', `chunk: expected a whole number from 1; found ${chunk}`);
+  if (!(Number.isInteger(inFlight) && inFlight >= 1)) throw new CallerError('BAD_INPUT', `inFlight: expected a whole number from 1; found ${inFlight}`);
 }
 
 function finishNote(summary: ExplainSummary): string {
   const parts = [`${summary.explained} of ${summary.features} explained`];
-  const score = summary.scores['simulation-top-random']?.ofScored;
+  const score = scoreOf(summary, 'simulation-top-random')?.ofScored;
   if (score !== undefined && score.mean !== null) {
     const spread = score.halfWidth === null ? '' : ` ± ${score.halfWidth.toFixed(3)}`;
     parts.push(`top-and-random correlation ${score.mean.toFixed(3)}${spread} over the ${score.n} features scored`);

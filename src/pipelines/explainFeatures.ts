@@ -3,12 +3,12 @@ import type { ExplainOutcome, FeatureAnalysis, Score } from '../domain/feature.t
 import { skipReason } from '../interp/eligibility.ts';
 import { refOf, splitFragments } from '../interp/split.ts';
 import type { Split } from '../interp/split.ts';
-import type { Explainer } from '../ports/Explainer.ts';
+import type { Explainer, ExplainTask } from '../ports/Explainer.ts';
 import type { Scorer, ScoreTask } from '../ports/Scorer.ts';
 
 /**
  * Explains some features and scores the explanations on fragments the explainer did not see. A failed attempt becomes a skip with
- * its reason; a scorer that fails leaves a score without a value.
+ * its reason; a scorer that fails leaves a score without a value. Scorers work side by side; their scores stay in the scorers' order.
  * @returns one outcome per feature, in order.
  */
 export async function explainFeatures(
@@ -26,7 +26,7 @@ export async function explainFeatures(
     }
     const split = splitFragments(feature.exemplars);
     splits.set(feature.index, split);
-    return [{ index: feature.index, fragments: split.explain, topLogits: feature.topLogits, bottomLogits: feature.bottomLogits }];
+    return [explainTask(feature, split)];
   });
   const scoreTasks: ScoreTask[] = [];
   for (const attempt of await explainer.explain(tasks)) {
@@ -37,10 +37,7 @@ export async function explainFeatures(
     const split = splits.get(attempt.index);
     invariant(split !== undefined, `explainer ${explainer.name} answered for feature ${attempt.index}, which it was not asked about`);
     const { index, description, detail } = attempt;
-    scoreTasks.push({
-      index, explainer: explainer.name, description, detail,
-      top: split.scoredTop, random: split.scoredRandom, calibration: split.calibration, active: split.active, explained: split.explain.map(refOf),
-    }); // prettier-ignore
+    scoreTasks.push(scoreTask(split, { index, explainer: explainer.name, description, detail }));
   }
   const scores = await scoreAll(scorers, explainer.name, scoreTasks);
   const { name, model, promptVersion } = explainer;
@@ -54,11 +51,22 @@ export async function explainFeatures(
   });
 }
 
+/** What an explainer is given of a feature: the explanation's part of its fragments, and its output tokens. */
+export function explainTask({ index, topLogits, bottomLogits }: FeatureAnalysis, split: Split): ExplainTask {
+  return { index, fragments: split.explain, topLogits, bottomLogits };
+}
+
+/** A description with the held-out fragments it is judged on. */
+export function scoreTask(split: Split, described: Pick<ScoreTask, 'index' | 'explainer' | 'description' | 'detail'>): ScoreTask {
+  return { ...described, top: split.scoredTop, random: split.scoredRandom, calibration: split.calibration, active: split.active, explained: split.explain.map(refOf) };
+}
+
 async function scoreAll(scorers: readonly Scorer[], explainer: string, tasks: readonly ScoreTask[]): Promise<Map<number, Score[]>> {
   const scores = new Map<number, Score[]>(tasks.map(({ index }) => [index, []]));
-  for (const scorer of scorers) {
-    if (!scorer.judges(explainer)) continue;
-    for (const attempt of await scorer.score(tasks)) {
+  const able = scorers.filter((scorer) => scorer.judges(explainer));
+  const attempts = await allSettled(able.map((scorer) => scorer.score(tasks)));
+  for (const [i, scorer] of able.entries()) {
+    for (const attempt of attempts[i]) {
       const list = scores.get(attempt.index);
       invariant(list !== undefined, `scorer ${scorer.name} answered for feature ${attempt.index}, which it was not asked about`);
       if (attempt.kind === 'scored') list.push(...attempt.scores);
@@ -66,4 +74,13 @@ async function scoreAll(scorers: readonly Scorer[], explainer: string, tasks: re
     }
   }
   return scores;
+}
+
+/** All values in order; when one fails, the others are awaited first, so that nothing they paid for is left unread. */
+async function allSettled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(promises);
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
 }

@@ -8,7 +8,7 @@ import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
  * relative to CATALOG_HOME, so that the folder can be moved.
  */
 export interface CurrentRuns {
-  readonly formatVersion: 1;
+  readonly formatVersion: 2;
   readonly model: string;
   /** Folder (absolute) or hub id of the weights. */
   readonly source: string;
@@ -26,7 +26,19 @@ export interface CurrentDictionary {
   readonly tokens: string;
   readonly trainRows: number;
   readonly analyse: string | null;
-  readonly explain: string | null;
+  /** Run folder of the token rows that the analysis read, where they are others than `tokens` (--protocol paper). */
+  readonly analysedTokens?: string;
+  /** Run folders of the explain stage since then, by explainer: the last run of each. */
+  readonly explain: Readonly<Record<string, string>>;
+}
+
+/** What explained a dictionary before explainers were told apart (format 1). */
+const ONLY_EXPLAINER = 'pattern-v1';
+
+/** Format 1: one explain run or none. */
+interface CurrentRuns1 extends Omit<CurrentRuns, 'formatVersion' | 'dictionaries'> {
+  readonly formatVersion: 1;
+  readonly dictionaries: Readonly<Record<string, Omit<CurrentDictionary, 'explain'> & { readonly explain: string | null }>>;
 }
 
 const fileOf = (home: string, model: string): string => join(home, 'current', `${model}.json`);
@@ -40,16 +52,26 @@ export async function readCurrentRuns(home: string, model: string): Promise<Curr
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new OutsideError('disk', `cannot read ${fileOf(home, model)}: ${messageOf(error)}`, { cause: error });
   }
-  let found: CurrentRuns;
+  let found: CurrentRuns | CurrentRuns1;
   try {
-    found = JSON.parse(text) as CurrentRuns;
+    found = JSON.parse(text) as CurrentRuns | CurrentRuns1;
   } catch (error) {
     throw new OutsideError('disk', `${fileOf(home, model)} is damaged (${messageOf(error)}): delete it and run the stages again; finished runs are reused`, { cause: error });
   }
-  if (found.formatVersion !== 1) {
-    throw new CallerError('UNSUPPORTED', `${fileOf(home, model)}: expected format version 1, found ${String(found.formatVersion)}; use the program version that wrote it, or another CATALOG_HOME`);
+  if (found.formatVersion === 1) return fromFormat1(found);
+  if (found.formatVersion !== 2) {
+    throw new CallerError('UNSUPPORTED', `${fileOf(home, model)}: expected format version 1 or 2, found ${String((found as { formatVersion: unknown }).formatVersion)}; use the program version that wrote it, or another CATALOG_HOME`);
   }
   return found;
+}
+
+function fromFormat1(found: CurrentRuns1): CurrentRuns {
+  const dictionaries: Record<string, CurrentDictionary> = {};
+  for (const [name, { explain, ...rest }] of Object.entries(found.dictionaries)) {
+    const runs: Record<string, string> = explain === null ? {} : { [ONLY_EXPLAINER]: explain };
+    dictionaries[name] = { ...rest, explain: runs };
+  }
+  return { ...found, formatVersion: 2, dictionaries };
 }
 
 /** Applies a change and writes the file whole. */
@@ -59,7 +81,7 @@ export async function updateCurrentRuns(
   source: string,
   change: (current: CurrentRuns) => CurrentRuns,
 ): Promise<CurrentRuns> {
-  const before = (await readCurrentRuns(home, model)) ?? { formatVersion: 1, model, source, dictionaries: {}, circuits: {} };
+  const before = (await readCurrentRuns(home, model)) ?? { formatVersion: 2, model, source, dictionaries: {}, circuits: {} };
   const after = change({ ...before, source });
   const path = fileOf(home, model);
   await mkdir(join(home, 'current'), { recursive: true });

@@ -1,0 +1,121 @@
+import { join } from 'node:path';
+import { CallerError } from '../../src/domain/errors.ts';
+import type { FeatureAnalysis } from '../../src/domain/feature.ts';
+import { PaperTally, type PaperDeviation } from '../../src/interp/paperProtocol.ts';
+import { Budget } from '../../src/pipelines/ask/budget.ts';
+import { cachedChat } from '../../src/pipelines/ask/cachedChat.ts';
+import { cachedEmbeddings } from '../../src/pipelines/ask/cachedEmbeddings.ts';
+import { backgroundFragments, backgroundTokens } from '../../src/pipelines/backgroundTokens.ts';
+import { openBadReplies, type BadReplyFile } from '../../src/pipelines/badReplyFile.ts';
+import { EXPLAIN_DEFAULTS, copyFinished, countFinished, explainDictionary, type ExplainPorts } from '../../src/pipelines/explain.ts';
+import { openExplainer, openScorers, type MethodParts, type Subject } from '../../src/pipelines/explainMethods.ts';
+import { runStage } from '../../src/pipelines/runStage.ts';
+import { UnderWay } from '../../src/pipelines/underWay.ts';
+import type { Artefacts } from '../../src/ports/Artefacts.ts';
+import type { FinishedRun, OpenRun, RunIdentity } from '../../src/ports/RunStore.ts';
+import { featuresPath, type SetMember } from './dictionarySet.ts';
+import type { ExplainContext } from './explain.ts';
+
+/** Spent by the runs of other dictionaries that one command makes. */
+export interface Spent {
+  tokens: number;
+  usd: number;
+}
+
+interface RunOptions {
+  readonly identity: RunIdentity;
+  readonly before: Spent;
+  readonly makeCurrent: (finished: FinishedRun) => Promise<void>;
+}
+
+const BAD_REPLIES = 'bad-replies.ndjson';
+
+/**
+ * Explains one dictionary in its run's folder, where also lie the resume log, the ledger of what was spent (`ledger.ndjson`) and the
+ * replies that made no sense (`bad-replies.ndjson`). When the budget is reached, what was finished becomes a run of its own over so
+ * many features, which costs nothing more, and BUDGET_REACHED is thrown.
+ * @returns the metrics of the run.
+ */
+export async function explainRun(context: ExplainContext, member: SetMember, run: OpenRun, { identity, before, makeCurrent }: RunOptions): Promise<Readonly<Record<string, unknown>>> {
+  const { workspace, models, options, choice } = context;
+  const { artefacts, progress, runs } = workspace;
+  const path = featuresPath(workspace, member);
+  const subject = subjectOf(context, member);
+  const budget = models.cache === null ? null : await openBudget(context, before, run.dir);
+  const underWay = new UnderWay();
+  const finished = await countFinished(artefacts, run.dir);
+  const badReplies = await openBadReplies(artefacts, join(run.dir, BAD_REPLIES), (feature) => feature < finished);
+  const parts = partsOf(context, budget, underWay, badReplies);
+  const explainer = await openExplainer(choice, parts, subject);
+  const ports: ExplainPorts = { artefacts, progress, explainer, scorers: await openScorers(choice, parts, subject) };
+  const input = { label: member.name, featuresPath: path, nFeatures: member.weights.config.nFeatures };
+  const chunk = options.chunk ?? (models.writer === null ? EXPLAIN_DEFAULTS.chunk : 1);
+  const inFlight = models.writer === null ? 2 : Math.max(2, options.concurrency);
+  const work = async (dir: string, features: number | 'all', bad: BadReplyFile): Promise<Readonly<Record<string, unknown>>> => {
+    const { summary, hash, seconds, featuresPerMinute } = await explainDictionary(ports, { ...input, dir }, { features, minFragments: options.minFragments, chunk, inFlight });
+    const asked = budget === null ? {} : { asked: budget.totals(), badReplies: bad.counts() };
+    const protocol = options.protocol === null ? {} : { protocol: { name: options.protocol, ...(await deviation(artefacts, path, features)) } };
+    return { ...summary, hash, seconds, featuresPerMinute, ...(explainer.cost === undefined ? {} : { cost: explainer.cost }), ...asked, ...protocol };
+  };
+  try {
+    return await work(run.dir, options.features, badReplies);
+  } catch (error) {
+    await underWay.settled();
+    if (!(error instanceof CallerError && error.code === 'BUDGET_REACHED')) throw error;
+    const count = await countFinished(artefacts, run.dir);
+    if (count === 0) throw new CallerError('BUDGET_REACHED', `${member.name}: ${error.message}. No feature was finished yet`, { cause: error });
+    const part = await runStage({ store: runs, progress }, { ...identity, params: { ...identity.params, features: count } }, async ({ dir }) => {
+      await copyFinished(artefacts, run.dir, dir, count);
+      await artefacts.writeRecords(join(dir, BAD_REPLIES), artefacts.readRecords(join(run.dir, BAD_REPLIES), { optional: true }));
+      return work(dir, count, await openBadReplies(artefacts, join(dir, BAD_REPLIES), (feature) => feature < count));
+    });
+    await makeCurrent(part);
+    const total = options.features === 'all' ? input.nFeatures : Math.min(options.features, input.nFeatures);
+    throw new CallerError('BUDGET_REACHED', `${member.name}: ${error.message}. The first ${count} of ${total} features are finished and can be loaded`, { cause: error });
+  } finally {
+    await underWay.settled();
+  }
+}
+
+/** Model and analysed text of one dictionary. */
+export function subjectOf({ workspace, model, tokenizer }: Pick<ExplainContext, 'workspace' | 'model' | 'tokenizer'>, member: SetMember): Subject {
+  const { artefacts } = workspace;
+  const path = featuresPath(workspace, member);
+  return { model, tokenizer, dictionary: member.weights, tokens: () => backgroundTokens(artefacts, path), fragments: () => backgroundFragments(artefacts, path) };
+}
+
+/** The models as a run asks them: through the cache, within the budget. */
+function partsOf({ tokenizer, models }: ExplainContext, budget: Budget | null, underWay: UnderWay, badReplies: BadReplyFile): MethodParts {
+  const { cache } = models;
+  if (cache === null || budget === null) return { tokenizer, writer: null, judge: null, embeddings: null, badReplies };
+  const writer = models.writer === null ? null : underWay.chat(cachedChat(models.writer, cache, budget));
+  // One model for both is one cache of requests under way.
+  const judge = models.judge === models.writer ? writer : models.judge === null ? null : underWay.chat(cachedChat(models.judge, cache, budget));
+  const embeddings = models.embeddings === null ? null : underWay.embeddings(cachedEmbeddings(models.embeddings, cache, budget));
+  return { tokenizer, writer, judge, embeddings, badReplies };
+}
+
+async function openBudget({ workspace, options }: ExplainContext, before: Spent, dir: string): Promise<Budget> {
+  const left = (limit: number | null, spent: number, unit: string): number | null => {
+    if (limit === null) return null;
+    if (spent >= limit) throw new CallerError('BUDGET_REACHED', `the budget of ${limit} ${unit} went into the dictionaries before this one; raise it and run again`);
+    return limit - spent;
+  };
+  const { tokens, usd } = options.budget;
+  return Budget.open({
+    tokens: left(tokens, before.tokens, 'tokens'),
+    usd: left(usd, before.usd, 'USD'),
+    prices: options.prices,
+    ledger: { artefacts: workspace.artefacts, path: join(dir, 'ledger.ndjson') },
+  });
+}
+
+async function deviation(artefacts: Artefacts, path: string, features: number | 'all'): Promise<PaperDeviation> {
+  const tally = new PaperTally();
+  let count = 0;
+  for await (const feature of artefacts.readRecords<FeatureAnalysis>(path)) {
+    if (count++ === features) break;
+    tally.add(feature);
+  }
+  return tally.result();
+}
