@@ -32,7 +32,7 @@ const NAMED = 6;
 export function answerExplain(request: { readonly messages: readonly ChatMessage[] }): string | null {
   const asked = request.messages.findLast(({ role }) => role === 'user')?.content ?? '';
   if (asked.includes('\n<start>\n') && asked.trimEnd().endsWith('This feature is active on')) return `${writeRule(ruleOf(readPairs(asked)))}.`;
-  if (/^Text 1: /u.test(asked) && asked.trimEnd().endsWith('Phrase:')) return writeRule(ruleOf(readMarked(asked)));
+  if (asked.startsWith('Text 1: ') && asked.trimEnd().endsWith('Phrase:')) return writeRule(ruleOf(readMarked(asked)));
   return null;
 }
 

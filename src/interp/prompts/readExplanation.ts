@@ -1,4 +1,5 @@
 import { firstSentence, wholeClauses } from './firstSentence.ts';
+import { REFUSAL, THINKING_ALOUD } from './nonAnswers.ts';
 import type { PromptMessage } from './promptMessage.ts';
 import { repeatsPrompt } from './repeatsPrompt.ts';
 import { replyText } from './replyText.ts';
@@ -20,11 +21,11 @@ const LIST_LINE = /^\s*(?:[-*•]|\(?\d{1,2}[.)])\s+\S/u;
 /** `Sure, here is …:` and the like. */
 const PREAMBLE = /^(?:(?:sure|certainly|of course|okay|ok|yes|great)\b[^:\n]{0,80}|here(?:'s| is| are)[^:\n]{0,80}|based on [^:\n]{0,100})[:!]\s*/iu;
 const BEGINNINGS = /^(?:the|this) (?:feature|neuron|latent) (?:(?:is|gets|becomes|appears to be|seems to be) (?:most |mainly |strongly )?(?:active|activated)|activates|fires|responds|reacts)(?: most)?(?: strongly| mainly| primarily)? (?:on|by|for|to|at|when it sees|in response to)\s+/iu;
-const REFUSAL = /^(?:i(?:['’]m| am) (?:sorry|unable|not able|not sure|an ai|a language model|just an ai)|(?:i )?(?:apologi[sz]e|sorry)\b|i (?:can(?:not|['’]t| ?not)|could(?:n['’]t| not)|won['’]t|do(?:n['’]t| not) (?:know|have|understand|see|think))|as an? (?:ai|language model|assistant)|unfortunately\b|unable to\b|there (?:is|are)(?:n['’]t| not| no)\b[^.]*\b(?:enough|information|pattern|context|explanation|text|fragments|data)|(?:it is |it['’]s )?(?:not |im)possible to\b|(?:it is |it['’]s )?(?:unclear|unknown|undetermined)\b|please (?:provide|give|share|note)|could you\b|can you\b|what (?:would|do) you\b|no (?:explanation|description|answer|clear pattern|pattern)\b|(?:none|nothing|unknown|null|undefined|n\/a|na|unclear|not sure|no idea)\W*$)/iu;
-const THINKING_ALOUD = /^(?:let(?:['’]s| us| me)\b|first,? (?:i|we|let)\b|(?:i|we) (?:need|have|want|should|must|will|am going|see that|notice|think|believe|would)\b|to (?:find|determine|answer|figure|identify|explain)\b[^.]{0,60},|looking at\b|okay,|ok,|hmm|wait,|so,? (?:the|we|i)\b|the (?:user|task|question|prompt)\b)/iu;
 /** What only our prompts write. */
-const PROMPT_MARKS = /<(?:start|end)>|\t(?:10|\d)\s*(?:\n|$)|^(?:Text \d+:|Strongest:|Feature \d+\s*$|Likelier next:|Less likely next:)/mu;
-const JSON_LIKE = /^[[{][\s\S]*["'\]}]|"\s*:\s*["[{\d]|^\s*<\/?\w+[^>]*>\s*$/u;
+const PROMPT_MARKS = /^\s*<(?:start|end)>|\t(?:10|\d)\s*(?:\n|$)|^(?:Text \d+:|Strongest:|Feature \d+\s*$|Likelier next:|Less likely next:)/mu;
+/** After its answer the model goes on with a question of its own. */
+const NEXT_QUESTION = /\n\s*(?:Feature \d+[ \t]*\n|Text \d+:|<start>)[\s\S]*$/u;
+const JSON_LIKE = /^[{[]\s*["'{[\d]|^\{[^}]*\}?$|^\[[^\]]*\]?$|^"[^"]*"\s*:\s*["[{\d]|^\s*<\/?\w+[^>]*>\s*$/u;
 
 /**
  * From a reply to one sentence: what goes before the answer (thoughts, labels, list markers, the prompt's own beginning), quotation
@@ -34,19 +35,19 @@ const JSON_LIKE = /^[[{][\s\S]*["'\]}]|"\s*:\s*["[{\d]|^\s*<\/?\w+[^>]*>\s*$/u;
 export function readExplanation(reply: PromptReply, asked: AskedForExplanation): { readonly value: string } | { readonly bad: string } {
   if (reply.finish === 'refused') return { bad: 'the model declined to answer' };
   if (reply.text.trim() === '') return { bad: 'the reply is empty' };
-  const said = replyText(reply.text);
-  if (said === null) return { bad: 'the reply ends while the model still reasons' };
+  const spoken = replyText(reply.text);
+  if (spoken === null) return { bad: 'the reply ends while the model still reasons' };
+  const said = spoken.replace(NEXT_QUESTION, '');
   if (said === '') return { bad: 'the reply is empty' };
   if (PROMPT_MARKS.test(said)) return { bad: 'the reply repeats the prompt' };
   if (isList(said)) return { bad: 'the reply is a list' };
-  const answer = firstLine(said, asked.beginning);
+  const { answer, last } = firstLine(said, asked.beginning);
   if (answer === '') return { bad: 'the reply is empty' };
   if (JSON_LIKE.test(answer)) return { bad: 'the reply is JSON or markup' };
   if (REFUSAL.test(answer)) return { bad: 'the model declined to answer' };
   if (THINKING_ALOUD.test(answer)) return { bad: 'the reply thinks aloud instead of answering' };
-  const onlyLine = answer.length >= said.trimEnd().length || said.trimEnd().endsWith(answer);
   let { sentence, whole } = firstSentence(answer);
-  if (!whole && reply.finish === 'length' && onlyLine) {
+  if (!whole && reply.finish === 'length' && last && said === spoken) {
     const clauses = wholeClauses(sentence);
     if (clauses === null) return { bad: 'the reply is cut off before a clause is whole' };
     sentence = clauses;
@@ -54,7 +55,7 @@ export function readExplanation(reply: PromptReply, asked: AskedForExplanation):
   const description = undress(sentence.replace(/(?<!\.)[.。]["'”»]?$/u, (end) => end.slice(1)));
   if (!/\p{L}/u.test(description)) return { bad: 'the reply has no words' };
   if (description.length > LONGEST_DESCRIPTION) return { bad: 'the reply is too long for a description' };
-  if (repeatsPrompt(description, asked.messages)) return { bad: 'the reply repeats the prompt' };
+  if (repeatsPrompt(description, asked.messages) || repeatsPrompt(answer, asked.messages)) return { bad: 'the reply repeats the prompt' };
   return { value: description };
 }
 
@@ -64,15 +65,15 @@ function isList(text: string): boolean {
 }
 
 /** The first line that answers, without what stands before an answer. A label further down says where the answer is. */
-function firstLine(text: string, beginning: string): string {
+function firstLine(text: string, beginning: string): { readonly answer: string; readonly last: boolean } {
   const label = LABEL_WITHIN.exec(text);
-  const from = label === null ? text : text.slice(label.index);
-  for (const line of from.split('\n')) {
+  const lines = (label === null ? text : text.slice(label.index)).trim().split('\n');
+  for (const [i, line] of lines.entries()) {
     const answer = stripBefore(line.replaceAll(/\s+/gu, ' ').trim(), beginning);
     // `Here is the phrase:` alone on its line.
-    if (answer !== '' && !/^[^.]{0,80}:$/u.test(answer)) return answer;
+    if (answer !== '' && !/^[^.]{0,80}:$/u.test(answer)) return { answer, last: i === lines.length - 1 };
   }
-  return '';
+  return { answer: '', last: true };
 }
 
 function stripBefore(line: string, beginning: string): string {
@@ -89,9 +90,10 @@ function stripBefore(line: string, beginning: string): string {
 
 const PAIRS: readonly (readonly [string, string])[] = [['"', '"'], ["'", "'"], ['“', '”'], ['‘', '’'], ['`', '`'], ['«', '»'], ['*', '*'], ['_', '_']];
 
-/** Takes away quotation marks that are around the whole text, and no others. */
+/** Takes away quotation marks that are around the whole text, and one that is never closed. */
 function undress(text: string): string {
   let inner = text.trim();
+  if (/^["“][^"”]*$/u.test(inner)) inner = inner.slice(1);
   for (let again = true; again; ) {
     again = false;
     for (const [open, close] of PAIRS) {
