@@ -38,8 +38,10 @@ export interface OpenaiServerOptions {
   readonly faults?: FaultPlan;
   /** Milliseconds of "work". */
   readonly latencyMs?: number;
-  /** Parameters refused with 400, e.g. `max_completion_tokens`, `temperature`, `seed`, `logprobs`, `response_format`, `echo`. */
+  /** Parameters of chats refused with 400, e.g. `max_completion_tokens`, `temperature`, `seed`, `logprobs`, `response_format`. */
   readonly refuses?: readonly string[];
+  /** The same for completions, e.g. `echo` (then no prompt can be read). */
+  readonly refusesReading?: readonly string[];
   /** Any other API key is answered 401. */
   readonly apiKey?: string;
   /** Other models are answered 404; default: any is known. */
@@ -110,7 +112,7 @@ export async function startOpenaiServer(options: OpenaiServerOptions = {}): Prom
     const request = parseRequest(path, key, bytes);
     if (typeof request === 'string') return refuse(path.includes('/') || path === 'embeddings' ? 400 : 404, request, null);
     if (options.models !== undefined && !options.models.includes(request.model)) return refuse(404, `The model ${request.model} does not exist`, 'model_not_found');
-    const refused = options.refuses?.find((name) => request.body[name] !== undefined && request.body[name] !== null && request.body[name] !== false);
+    const refused = (request.path === 'chat' ? options.refuses : request.path === 'completions' ? options.refusesReading : [])?.find((name) => request.body[name] !== undefined && request.body[name] !== null && request.body[name] !== false);
     if (refused !== undefined) return refuse(400, `Unsupported parameter: '${refused}' is not supported with this model.`, 'unsupported_parameter', refused);
 
     const arrival = arrivals.get(key) ?? 0;
