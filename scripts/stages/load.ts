@@ -7,8 +7,9 @@ import { CallerError } from '../../src/domain/errors.ts';
 import type { CircuitEdge } from '../../src/domain/feature.ts';
 import type { ModelInfo } from '../../src/domain/model.ts';
 import type { Run } from '../../src/domain/run.ts';
-import { load } from '../../src/pipelines/load.ts';
-import type { DictionaryRow } from '../../src/ports/CatalogReader.ts';
+import { explanationsOf, load } from '../../src/pipelines/load.ts';
+import type { ExplanationsInput } from '../../src/pipelines/load.ts';
+import type { DictionaryRow, ExplanationSummaryRow } from '../../src/ports/CatalogReader.ts';
 import type { CatalogWriter } from '../../src/ports/CatalogWriter.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 import { analysedDir, featuresPath, openSet } from './dictionarySet.ts';
@@ -19,7 +20,10 @@ export interface Loaded {
   readonly edges: number;
 }
 
-/** Puts a model, a set of dictionaries and the circuit edges among them into the catalog; what is there already is left, unless `reload`. */
+/**
+ * Puts a model, a set of dictionaries with what explained them and the circuit edges among them into the catalog; what is there
+ * already is left, unless `reload`. Explanations of a dictionary that is there are added without writing it again.
+ */
 export async function loadStage(workspace: Workspace, located: LocatedModel, info: ModelInfo, tokenizer: Tokenizer, set: string, reload = false): Promise<Loaded> {
   const { config, artefacts, progress } = workspace;
   const members = await openSet(workspace, located.name, set);
@@ -29,14 +33,26 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
     for (const name of catalog.migrated) progress.say(`load: applied migration ${name}`);
     await catalog.writer.loadModel({ ...info, source: located.source }, Array.from({ length: info.vocabSize }, (_, id) => (id < tokenizer.size ? tokenizer.token(id) : '')));
     const present = new Map((await catalog.reader.dictionaries({ model: info.name })).map((row) => [row.name, row]));
+    const ids = [...present.values()].map(({ id }) => id);
+    const found = await catalog.reader.explanationSummaries(ids);
+    const summaries = new Map(ids.map((id, i) => [id, found[i]!]));
     const loaded: string[] = [];
     const reused: string[] = [];
     for (const member of members) {
       const { name, current, weights } = member;
       analysedDir(config.home, name, current);
-      const runs = { train: await runOf(current.train), analyse: await runOf(current.analyse!), explain: current.explain === null ? null : await runOf(current.explain) };
-      if (!reload && isLoaded(present.get(name), weights.config.weightsHash, runs)) {
-        reused.push(name);
+      const runs = { train: await runOf(current.train), analyse: await runOf(current.analyse!) };
+      const explanations: ExplanationsInput[] = [];
+      for (const [explainer, dir] of Object.entries(current.explain)) explanations.push({ explainer, path: join(config.home, dir, 'explanations.ndjson'), run: await runOf(dir) });
+      const row = present.get(name);
+      if (!reload && row !== undefined && isLoaded(row, weights.config.weightsHash, runs)) {
+        const missing = explanations.filter((one) => !isExplained(summaries.get(row.id) ?? [], one));
+        const target = { model: info.name, dictionary: name, weightsHash: row.weightsHash };
+        for (const one of missing) {
+          const counts = await catalog.writer.loadExplanations(target, explanationsOf(artefacts, one));
+          progress.say(`load: ${info.name}/${name}: ${counts.explanations} explanations by ${one.explainer}, ${counts.skipped} features skipped`);
+        }
+        (missing.length > 0 ? loaded : reused).push(name);
         continue;
       }
       const tokensAnalysed = runs.analyse.metrics['tokens'] as number;
@@ -44,7 +60,7 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
         dictionaryDir: join(config.home, current.weights),
         location: current.weights,
         featuresPath: featuresPath(workspace, member),
-        explanationsPath: current.explain === null ? null : join(config.home, current.explain, 'explanations.ndjson'),
+        explanations,
         tokensAnalysed,
         runs,
       });
@@ -59,8 +75,12 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
   }
 }
 
-function isLoaded(row: DictionaryRow | undefined, weightsHash: string, runs: { train: Run; analyse: Run; explain: Run | null }): boolean {
-  return row !== undefined && row.weightsHash === weightsHash && row.trainRun === runs.train.key && row.analyseRun === runs.analyse.key && row.explainRun === (runs.explain?.key ?? null);
+function isLoaded(row: DictionaryRow, weightsHash: string, runs: { train: Run; analyse: Run }): boolean {
+  return row.weightsHash === weightsHash && row.trainRun === runs.train.key && row.analyseRun === runs.analyse.key;
+}
+
+function isExplained(summaries: readonly ExplanationSummaryRow[], { explainer, run }: ExplanationsInput): boolean {
+  return summaries.some((summary) => summary.explainer === explainer && summary.run === run.key);
 }
 
 async function loadCircuits({ config, artefacts, progress }: Workspace, writer: CatalogWriter, model: string, set: string, hashes: ReadonlyMap<string, string>): Promise<number> {

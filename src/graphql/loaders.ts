@@ -4,7 +4,7 @@ import type { Run } from '../domain/run.ts';
 import { dictionariesByName } from '../catalog/dictionaries.ts';
 import type { EdgeWindow } from '../catalog/edges.ts';
 import { viewsOf, type FeatureView } from '../catalog/features.ts';
-import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, FeatureKey, ModelRow } from '../ports/CatalogReader.ts';
+import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, FeatureKey, ModelRow, SkipRow } from '../ports/CatalogReader.ts';
 
 /** One request's reads, each batched over everything the request asks for in the same turn. Makes N+1 impossible to write. */
 export interface Loaders {
@@ -14,6 +14,9 @@ export interface Loaders {
   readonly dictionaryByName: DataLoader<string, DictionaryRow | null>;
   readonly feature: DataLoader<FeatureKey, FeatureView | null, string>;
   readonly explanations: DataLoader<FeatureKey, readonly ExplanationRow[], string>;
+  readonly skips: DataLoader<FeatureKey, readonly SkipRow[], string>;
+  /** Key: a dictionary's id. */
+  readonly summaries: DataLoader<number, readonly ExplanationSummaryRow[]>;
   exemplars(kinds: readonly ExemplarKind[], limit: number): DataLoader<FeatureKey, readonly Exemplar[], string>;
   edges(window: EdgeWindow): DataLoader<FeatureKey, readonly EdgeRow[], string>;
   /** Texts of token ids of one model, null for unknown ids. */
@@ -48,6 +51,8 @@ export function createLoaders(reader: CatalogReader): Loaders {
       return viewsOf(reader, keys, dictionaries);
     }, byFeature),
     explanations: new DataLoader((keys: readonly FeatureKey[]) => reader.explanations(keys), byFeature),
+    skips: new DataLoader((keys: readonly FeatureKey[]) => reader.skips(keys), byFeature),
+    summaries: new DataLoader((ids: readonly number[]) => reader.explanationSummaries(ids)),
     exemplars(kinds, limit) {
       const sorted = [...new Set(kinds)].sort();
       return member(exemplars, `${sorted.join()} ${limit}`, () => new DataLoader((keys) => reader.exemplars(keys, sorted, limit), byFeature));

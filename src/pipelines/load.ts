@@ -2,7 +2,7 @@ import type { ExplainOutcome, FeatureAnalysis } from '../domain/feature.ts';
 import { CallerError } from '../domain/errors.ts';
 import type { Run } from '../domain/run.ts';
 import type { Artefacts } from '../ports/Artefacts.ts';
-import type { CatalogWriter } from '../ports/CatalogWriter.ts';
+import type { CatalogWriter, ExplanationsLoad } from '../ports/CatalogWriter.ts';
 
 /** Where one dictionary's artefacts lie, and which runs made them. */
 export interface LoadInput {
@@ -12,10 +12,19 @@ export interface LoadInput {
   readonly location: string;
   /** Records of FeatureAnalysis. */
   readonly featuresPath: string;
-  /** Records of ExplainOutcome; null when nothing was explained. */
-  readonly explanationsPath: string | null;
+  /** One entry per explainer that explained the dictionary. */
+  readonly explanations: readonly ExplanationsInput[];
   readonly tokensAnalysed: number;
-  readonly runs: { readonly train: Run; readonly analyse: Run; readonly explain: Run | null };
+  readonly runs: { readonly train: Run; readonly analyse: Run };
+}
+
+/** What a run of the explain stage left of one dictionary. */
+export interface ExplanationsInput {
+  /** Explainer.name, as in the records. */
+  readonly explainer: string;
+  /** Records of ExplainOutcome. */
+  readonly path: string;
+  readonly run: Run;
 }
 
 export interface LoadCounts {
@@ -42,8 +51,13 @@ export async function load(artefacts: Artefacts, writer: CatalogWriter, input: L
     tokensAnalysed: input.tokensAnalysed,
     runs: input.runs,
     features: whole(artefacts.readRecords<FeatureAnalysis>(input.featuresPath), config.nFeatures, `${input.featuresPath} for dictionary ${name}`),
-    explanations: input.explanationsPath === null ? none<ExplainOutcome>() : artefacts.readRecords<ExplainOutcome>(input.explanationsPath),
+    explanations: input.explanations.map((one) => explanationsOf(artefacts, one)),
   });
+}
+
+/** One explainer's records as the catalog takes them. */
+export function explanationsOf(artefacts: Artefacts, { explainer, path, run }: ExplanationsInput): ExplanationsLoad {
+  return { explainer, run, outcomes: artefacts.readRecords<ExplainOutcome>(path) };
 }
 
 /** Passes the records on; throws at the end, inside the load's transaction, when there were not as many as expected. */
@@ -55,5 +69,3 @@ async function* whole<T>(records: AsyncIterable<T>, expected: number, what: stri
   }
   if (count !== expected) throw new CallerError('STALE_OUTPUT', `${what} has ${count} features: expected ${expected}; analyse it again`);
 }
-
-async function* none<T>(): AsyncGenerator<T> {}

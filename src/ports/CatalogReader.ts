@@ -1,5 +1,5 @@
 import type { DictionaryArchitecture, DictionaryQuality } from '../domain/dictionary.ts';
-import type { Exemplar, ExemplarKind, Histogram, Neighbour, Score, TokenLogit } from '../domain/feature.ts';
+import type { Exemplar, ExemplarKind, FragmentRef, Histogram, Neighbour, Score, TokenLogit } from '../domain/feature.ts';
 import type { HookPoint } from '../domain/hookPoint.ts';
 import type { ModelInfo } from '../domain/model.ts';
 import type { PatchRun } from '../domain/patch.ts';
@@ -32,7 +32,6 @@ export interface DictionaryRow {
   readonly quality: DictionaryQuality | null;
   readonly trainRun: string;
   readonly analyseRun: string | null;
-  readonly explainRun: string | null;
   /** Tokens the analysis read. */
   readonly tokensAnalysed: number | null;
   readonly createdAt: string;
@@ -51,16 +50,67 @@ export interface FeatureRow extends FeatureKey {
   readonly topLogits: readonly TokenLogit[];
   readonly bottomLogits: readonly TokenLogit[];
   readonly neighbours: readonly Neighbour[];
-  /** Best score among the feature's explanations (simulation-top-random); null when none is defined. */
+  /**
+   * Highest simulation-top-random score among the feature's explanations, of any explainer and judge; null when none is defined.
+   * Other instruments do not count: detection accuracy and correlation do not compare.
+   */
   readonly bestScore: number | null;
 }
 
 export interface ExplanationRow extends FeatureKey {
   /** Unique within the feature. */
   readonly explainer: string;
+  /** Language model that wrote it, and the version of its prompt; null where none did. */
+  readonly model: string | null;
+  readonly promptVersion: string | null;
   readonly description: string;
+  /** What the explainer read, strongest first. */
+  readonly fragments: readonly FragmentRef[];
+  /** By scorer, then judge. */
   readonly scores: readonly Score[];
   readonly run: string;
+}
+
+/** Why an explainer left a feature out. */
+export interface SkipRow extends FeatureKey {
+  readonly explainer: string;
+  readonly reason: string;
+  readonly run: string;
+}
+
+export interface ReasonCount {
+  readonly reason: string;
+  readonly count: number;
+}
+
+/** Mean over n features; half-width of its 95 % interval, null below two. */
+export interface ScoreMean {
+  readonly n: number;
+  readonly mean: number | null;
+  readonly halfWidth: number | null;
+}
+
+/** Scores of one instrument by one judge over a dictionary: `mean` over features with a defined score. */
+export interface ScoreSummaryRow extends ScoreMean {
+  readonly scorer: string;
+  readonly judge: string;
+  /** Over all features asked for, those skipped or without a defined score counted as 0. */
+  readonly zero: ScoreMean;
+  /** Explained features whose score is undefined, most frequent reason first. */
+  readonly undefined: readonly ReasonCount[];
+}
+
+/** What an explainer's run over a dictionary came to. Read its means only beside explained / features: hard features are the ones skipped. */
+export interface ExplanationSummaryRow {
+  readonly dictionaryId: number;
+  readonly explainer: string;
+  readonly run: string;
+  /** Features asked for; those not explained were skipped. */
+  readonly features: number;
+  readonly explained: number;
+  readonly skips: readonly ReasonCount[];
+  /** By scorer, then judge. */
+  readonly scores: readonly ScoreSummaryRow[];
 }
 
 export interface EdgeRow {
@@ -80,7 +130,7 @@ export interface FeatureFilter {
   readonly minDensity?: number;
   readonly maxDensity?: number;
   readonly minScore?: number;
-  /** Only features with (or without) an explanation. */
+  /** Only features with (or without) an explanation, of any explainer. */
   readonly explained?: boolean;
 }
 
@@ -105,6 +155,10 @@ export interface CatalogReader {
   features(keys: readonly FeatureKey[]): Promise<readonly (FeatureRow | null)[]>;
   featurePage(filter: FeatureFilter, order: FeatureOrder, first: number, after: FeatureCursor | null): Promise<FeaturePage>;
   explanations(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationRow[])[]>;
+  /** Explainers that left a feature out, by name. */
+  skips(keys: readonly FeatureKey[]): Promise<readonly (readonly SkipRow[])[]>;
+  /** Of each dictionary, by explainer. */
+  explanationSummaries(dictionaryIds: readonly number[]): Promise<readonly (readonly ExplanationSummaryRow[])[]>;
   /** Exemplars by rank; at most `limit` of each kind asked for. */
   exemplars(keys: readonly FeatureKey[], kinds: readonly ExemplarKind[], limit: number): Promise<readonly (readonly Exemplar[])[]>;
   /** Strongest |effect| first. `incoming`: edges whose target is the key. */

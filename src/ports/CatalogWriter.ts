@@ -1,7 +1,24 @@
 import type { DictionaryConfig, DictionaryQuality } from '../domain/dictionary.ts';
-import type { CircuitEdge, ExplainOutcome, FeatureAnalysis } from '../domain/feature.ts';
+import type { CircuitEdge, ExplainOutcome, Explanation, FeatureAnalysis } from '../domain/feature.ts';
 import type { Run } from '../domain/run.ts';
 import type { ModelRow } from './CatalogReader.ts';
+
+/** What one explainer said of a dictionary's features. */
+export interface ExplanationsLoad {
+  /** Explainer.name; every explanation must carry it. */
+  readonly explainer: string;
+  /** The run that explained and scored. */
+  readonly run: Run;
+  /** One per feature asked for. */
+  readonly outcomes: AsyncIterable<ExplainOutcome>;
+}
+
+/** A dictionary as it was when it was read: with other weights the same index is another feature. */
+export interface DictionaryTarget {
+  readonly model: string;
+  readonly dictionary: string;
+  readonly weightsHash: string;
+}
 
 /** Everything known about one dictionary, streamed into the catalog in one transaction. */
 export interface DictionaryLoad {
@@ -9,17 +26,32 @@ export interface DictionaryLoad {
   readonly quality: DictionaryQuality | null;
   readonly location: string;
   readonly tokensAnalysed: number;
-  /** train, analyse, explain … : every run the rows refer to. */
-  readonly runs: { readonly train: Run; readonly analyse: Run; readonly explain: Run | null };
+  readonly runs: { readonly train: Run; readonly analyse: Run };
   readonly features: AsyncIterable<FeatureAnalysis>;
-  readonly explanations: AsyncIterable<ExplainOutcome>;
+  /** By explainer, each at most once. */
+  readonly explanations: readonly ExplanationsLoad[];
 }
 
 export interface CatalogWriter {
   /** Inserts or updates the model and its token texts (index = id). */
   loadModel(model: ModelRow, tokens: readonly string[]): Promise<void>;
-  /** Replaces the dictionary whole, by COPY, in one transaction; returns rows written. A reader sees the old or the new, never half. */
+  /**
+   * Replaces the dictionary, its features and what the explainers named said of it, by COPY, in one transaction; returns rows
+   * written. A reader sees the old or the new, never half. What other explainers said stays where the weights are the same,
+   * and goes where they are not.
+   */
   loadDictionary(load: DictionaryLoad): Promise<{ features: number; exemplars: number; explanations: number }>;
+  /**
+   * Replaces all that one explainer said of a dictionary, by COPY, in one transaction; returns rows written. Features and
+   * exemplars stay as they are but for their best score. Refused where the catalog's dictionary has other weights.
+   */
+  loadExplanations(target: DictionaryTarget, load: ExplanationsLoad): Promise<{ explanations: number; skipped: number }>;
+  /**
+   * Stores the explanation of one feature with its run, in place of the one the same explainer gave before; where the words are
+   * the same, scores of other instruments and judges stay. The summary of the explainer's own run over the dictionary stays
+   * as it is. Refused where the catalog's dictionary has other weights, or is being loaded.
+   */
+  saveExplanation(target: DictionaryTarget, run: Run, explanation: Explanation): Promise<void>;
   /**
    * Replaces the edges among the dictionaries named (all of the model when absent) by those of a circuits run, in one
    * transaction. The dictionaries must be loaded; an edge to another one is refused.

@@ -38,7 +38,7 @@ after(() => model.close());
 function row({ config }: DictionaryWeights, id: number): DictionaryRow {
   return {
     id, model: NAME, name: config.name, hookPoint: config.hookPoint, outputHookPoint: config.outputHookPoint, layer: id, architecture: config.architecture, dIn: config.dIn,
-    nFeatures: config.nFeatures, k: config.k, l1: null, weightsHash: config.weightsHash, location: '', quality: null, trainRun: '', analyseRun: null, explainRun: null, tokensAnalysed: null, createdAt: '',
+    nFeatures: config.nFeatures, k: config.k, l1: null, weightsHash: config.weightsHash, location: '', quality: null, trainRun: '', analyseRun: null, tokensAnalysed: null, createdAt: '',
   };
 }
 

@@ -2,7 +2,7 @@ import type { DictionaryConfig } from '../../src/domain/dictionary.ts';
 import type { Exemplar, ExplainOutcome, FeatureAnalysis } from '../../src/domain/feature.ts';
 import type { Run } from '../../src/domain/run.ts';
 import type { ModelRow } from '../../src/ports/CatalogReader.ts';
-import type { DictionaryLoad } from '../../src/ports/CatalogWriter.ts';
+import type { DictionaryLoad, ExplanationsLoad } from '../../src/ports/CatalogWriter.ts';
 
 /** Made-up catalog content: small, deterministic, every number exact in float32. */
 
@@ -109,11 +109,17 @@ export function makeLoad(name: string, nFeatures: number, explanations: readonly
     quality: { fvu: 0.25, l0: 12.5, aliveShare: 0.75, vectors: 4096 },
     location: `runs/train-1/${name}`,
     tokensAnalysed: 65_536,
-    runs: { train: makeRun('train'), analyse: makeRun('analyse'), explain: makeRun('explain') },
+    runs: { train: makeRun('train'), analyse: makeRun('analyse') },
     features: stream(Array.from({ length: nFeatures }, (_, index) => makeFeature(index))),
-    explanations: stream(explanations),
+    explanations: explanations.length === 0 ? [] : explainedBy(explanations),
     ...more,
   };
+}
+
+/** Outcomes as loads of their explainers; skipped features count as the pattern explainer's. */
+export function explainedBy(outcomes: Iterable<ExplainOutcome>, run = makeRun('explain')): ExplanationsLoad[] {
+  const byExplainer = Map.groupBy(outcomes, (outcome) => (outcome.kind === 'explained' ? outcome.explanation.explainer : 'pattern-v1'));
+  return Array.from(byExplainer, ([explainer, own]) => ({ explainer, run, outcomes: stream(own) }));
 }
 
 export async function* stream<T>(items: Iterable<T>): AsyncGenerator<T> {

@@ -126,9 +126,9 @@ export async function loadSeeded(writer: CatalogWriter, config: DictionaryConfig
     quality: { fvu: 0.25, l0: 12.5, aliveShare: 0.9, vectors: 10_000 },
     location,
     tokensAnalysed: 5_000_000_000,
-    runs: { train: seedRun('train', seed), analyse: seedRun('analyse', seed), explain: seedRun('explain', seed) },
+    runs: { train: seedRun('train', seed), analyse: seedRun('analyse', seed) },
     features: count(features, (i) => seedFeature(layer, i, features, seed)),
-    explanations: count(features, (i) => seedOutcome(layer, i)),
+    explanations: [{ explainer: 'pattern-v1', run: seedRun('explain', seed), outcomes: count(features, (i) => seedOutcome(layer, i)) }],
   });
 }
 

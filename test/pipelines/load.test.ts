@@ -28,9 +28,9 @@ async function withArtefacts(work: (catalog: TestCatalog, input: LoadInput, dir:
       dictionaryDir: join(dir, 'dictionary'),
       location: 'runs/train-1/1-a',
       featuresPath: join(dir, 'features.ndjson'),
-      explanationsPath: join(dir, 'explanations.ndjson'),
+      explanations: [{ explainer: 'pattern-v1', path: join(dir, 'explanations.ndjson'), run: makeRun('explain') }],
       tokensAnalysed: 1000,
-      runs: { train: makeRun('train'), analyse: makeRun('analyse'), explain: makeRun('explain') },
+      runs: { train: makeRun('train'), analyse: makeRun('analyse') },
     };
     await withCatalog(async (catalog) => {
       await catalog.writer.loadModel(MODEL, TOKENS);
@@ -51,12 +51,12 @@ test('artefacts reach the catalog', () =>
     const [row] = await reader.features([{ dictionaryId: dictionary!.id, index: 5 }]);
     const { exemplars: _, ...feature } = makeFeature(5);
     assert.deepEqual(row, { dictionaryId: dictionary!.id, ...feature, bestScore: null });
-    assert.deepEqual(await sql('SELECT "index", skip_reason FROM feature WHERE skip_reason IS NOT NULL'), [{ index: 2, skip_reason: 'too rare' }]);
+    assert.deepEqual(await sql('SELECT "index", explainer, reason, run FROM explanation_skip'), [{ index: 2, explainer: 'pattern-v1', reason: 'too rare', run: 'run-explain' }]);
   }));
 
 test('without explanations', () =>
   withArtefacts(async ({ reader, writer }, input) => {
-    await load(fileArtefacts(), writer, { ...input, explanationsPath: null, runs: { ...input.runs, explain: null } });
+    await load(fileArtefacts(), writer, { ...input, explanations: [] });
     const [dictionary] = await reader.dictionaries({});
     const page = await reader.featurePage({ dictionaryIds: [dictionary!.id], explained: true }, 'INDEX', 5, null);
     assert.deepEqual(page.rows, []);
@@ -66,7 +66,7 @@ test('artefacts that do not belong together are refused, and nothing is stored',
   withArtefacts(async ({ reader, writer }, input, dir) => {
     const stale = (message: RegExp) => (error: unknown) => error instanceof CallerError && error.code === 'STALE_OUTPUT' && message.test(error.message);
     await fileArtefacts().writeRecords(join(dir, 'short.ndjson'), [makeFeature(0)]);
-    await assert.rejects(load(fileArtefacts(), writer, { ...input, featuresPath: join(dir, 'short.ndjson'), explanationsPath: null }), stale(/has 1 features: expected 6/));
+    await assert.rejects(load(fileArtefacts(), writer, { ...input, featuresPath: join(dir, 'short.ndjson'), explanations: [] }), stale(/has 1 features: expected 6/));
     await assert.rejects(load(fileArtefacts(), writer, { ...input, runs: { ...input.runs, train: makeRun('train', 'other') } }), stale(/was made by run run-train/));
     assert.deepEqual(await reader.dictionaries({}), []);
   }));

@@ -1,15 +1,16 @@
 import type { Pool } from 'pg';
-import { invariant } from '../../domain/errors.ts';
 import type { Exemplar, ExemplarKind, Score } from '../../domain/feature.ts';
 import type { PatchRun } from '../../domain/patch.ts';
 import type { Run } from '../../domain/run.ts';
 import type {
-  CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, FeatureCursor, FeatureFilter, FeatureKey, FeatureOrder, FeaturePage, FeatureRow, ModelRow,
+  CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, FeatureCursor, FeatureFilter, FeatureKey, FeatureOrder, FeaturePage,
+  FeatureRow, ModelRow, SkipRow,
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
 import { pageQuery } from './featurePage.ts';
 import type { Prisma, PrismaClient } from './generated/client.ts';
 import { kindCode, kindOf, unpackWindows } from './pack.ts';
-import { FEATURE_COLUMNS, dictionaryRow, featureRow, modelRow, patchRunRow, runRow } from './rows.ts';
+import { unpackFragments } from './packFragments.ts';
+import { FEATURE_COLUMNS, dictionaryRow, featureRow, modelRow, patchRunRow, runRow, summaryRow } from './rows.ts';
 import type { StoredFeature } from './rows.ts';
 import { databaseError } from './transaction.ts';
 
@@ -22,12 +23,16 @@ const KEYS = 'unnest($1::int[], $2::int[]) WITH ORDINALITY AS k(d, i, n)';
 const FEATURES = `SELECT k.n, ${FEATURE_COLUMNS} FROM ${KEYS}
   CROSS JOIN LATERAL (SELECT * FROM feature WHERE dictionary_id = k.d AND "index" = k.i LIMIT 1) f`;
 
-const EXPLANATIONS = `SELECT k.n, e.explainer, e.description, e.run, s.scores FROM ${KEYS}
-  CROSS JOIN LATERAL (SELECT explainer, description, run FROM explanation WHERE dictionary_id = k.d AND "index" = k.i ORDER BY explainer OFFSET 0) e
+const EXPLANATIONS = `SELECT k.n, e.explainer, e.model, e.prompt_version, e.description, e.fragments, e.run, s.scores FROM ${KEYS}
+  CROSS JOIN LATERAL (SELECT explainer, model, prompt_version, description, fragments, run FROM explanation WHERE dictionary_id = k.d AND "index" = k.i ORDER BY explainer OFFSET 0) e
   CROSS JOIN LATERAL (
-    SELECT json_agg(json_build_array(scorer, value, undefined_reason, n, low, high) ORDER BY scorer) AS scores
+    SELECT json_agg(json_build_array(scorer, judge, prompt_version, value, undefined_reason, n, low, high, encode(fragments, 'hex')) ORDER BY scorer, judge) AS scores
     FROM score WHERE dictionary_id = k.d AND "index" = k.i AND explainer = e.explainer) s
   ORDER BY k.n, e.explainer`;
+
+const SKIPS = `SELECT k.n, s.explainer, s.reason, s.run FROM ${KEYS}
+  CROSS JOIN LATERAL (SELECT explainer, reason, run FROM explanation_skip WHERE dictionary_id = k.d AND "index" = k.i ORDER BY explainer OFFSET 0) s
+  ORDER BY k.n, s.explainer`;
 
 const EXEMPLARS = `SELECT k.n, x.kind, x.windows FROM ${KEYS}
   CROSS JOIN LATERAL (SELECT kind, windows FROM exemplar WHERE dictionary_id = k.d AND "index" = k.i AND kind = ANY($3::smallint[]) OFFSET 0) x
@@ -44,7 +49,7 @@ const TOKENS = `SELECT k.n, t.text FROM unnest($2::int[]) WITH ORDINALITY AS k(i
   JOIN model m ON m.name = $1
   CROSS JOIN LATERAL (SELECT text FROM token WHERE model_id = m.id AND id = k.id LIMIT 1) t`;
 
-type ScoreCells = [string, number | null, string | null, number, number | null, number | null];
+type ScoreCells = [string, string, string | null, number | null, string | null, number, number | null, number | null, string];
 
 /** Small tables through Prisma, the big ones by prepared SQL: one statement a batch, at half the cost of findMany. */
 export class PostgresReader implements CatalogReader {
@@ -90,12 +95,39 @@ export class PostgresReader implements CatalogReader {
 
   async explanations(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationRow[])[]> {
     const answer: ExplanationRow[][] = keys.map(() => []);
-    type Row = [string, string, string, string, ScoreCells[] | null];
-    for (const [n, explainer, description, run, scores] of await this.#batch<Row>('explanations', EXPLANATIONS, keys)) {
+    type Row = [string, string, string | null, string | null, string, Buffer, string, ScoreCells[] | null];
+    for (const [n, explainer, model, promptVersion, description, fragments, run, scores] of await this.#batch<Row>('explanations', EXPLANATIONS, keys)) {
       const { dictionaryId, index } = keys[Number(n) - 1]!;
-      answer[Number(n) - 1]!.push({ dictionaryId, index, explainer, description, run, scores: (scores ?? []).map(scoreOf) });
+      answer[Number(n) - 1]!.push({
+        dictionaryId,
+        index,
+        explainer,
+        model,
+        promptVersion,
+        description,
+        fragments: unpackFragments(fragments),
+        run,
+        scores: (scores ?? []).map(scoreOf),
+      });
     }
     return answer;
+  }
+
+  async skips(keys: readonly FeatureKey[]): Promise<readonly (readonly SkipRow[])[]> {
+    const answer: SkipRow[][] = keys.map(() => []);
+    for (const [n, explainer, reason, run] of await this.#batch<[string, string, string, string]>('skips', SKIPS, keys)) {
+      const { dictionaryId, index } = keys[Number(n) - 1]!;
+      answer[Number(n) - 1]!.push({ dictionaryId, index, explainer, reason, run });
+    }
+    return answer;
+  }
+
+  async explanationSummaries(dictionaryIds: readonly number[]): Promise<readonly (readonly ExplanationSummaryRow[])[]> {
+    return translated(async () => {
+      const rows = await this.#prisma.explanationSummary.findMany({ where: { dictionaryId: { in: [...new Set(dictionaryIds)] } }, orderBy: { explainer: 'asc' } });
+      const found = Map.groupBy(rows.map(summaryRow), (row) => row.dictionaryId);
+      return dictionaryIds.map((id) => found.get(id) ?? []);
+    });
   }
 
   async exemplars(keys: readonly FeatureKey[], kinds: readonly ExemplarKind[], limit: number): Promise<readonly (readonly Exemplar[])[]> {
@@ -166,9 +198,8 @@ export class PostgresReader implements CatalogReader {
   }
 }
 
-function scoreOf([scorer, value, undefinedReason, n, low, high]: ScoreCells): Score {
-  invariant(typeof scorer === 'string', 'score row');
-  return { scorer, judge: '', promptVersion: null, value, undefinedReason, n, low, high, fragments: [] };
+function scoreOf([scorer, judge, promptVersion, value, undefinedReason, n, low, high, fragments]: ScoreCells): Score {
+  return { scorer, judge, promptVersion, value, undefinedReason, n, low, high, fragments: unpackFragments(Buffer.from(fragments, 'hex')) };
 }
 
 async function translated<T>(work: () => Promise<T>): Promise<T> {

@@ -1,14 +1,17 @@
 import type { Pool, PoolClient } from 'pg';
 import { CallerError } from '../../domain/errors.ts';
-import type { CircuitEdge } from '../../domain/feature.ts';
+import type { CircuitEdge, Explanation } from '../../domain/feature.ts';
 import type { Run } from '../../domain/run.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
-import type { CatalogWriter, DictionaryLoad } from '../../ports/CatalogWriter.ts';
+import type { CatalogWriter, DictionaryLoad, DictionaryTarget, ExplanationsLoad } from '../../ports/CatalogWriter.ts';
+import { addExplanation, addExplanations } from './addExplanations.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
-import { loadDictionary, saveRun } from './loadDictionary.ts';
+import { loadDictionary } from './loadDictionary.ts';
 import type { Counts } from './loadDictionary.ts';
 import { finite, natural } from './pack.ts';
 import { transaction } from './transaction.ts';
+import { saveRun } from './writeExplanations.ts';
+import type { ExplainedCounts } from './writeExplanations.ts';
 
 const I32 = 0x7fff_ffff;
 
@@ -51,6 +54,16 @@ export class PostgresWriter implements CatalogWriter {
     const counts = await transaction(this.#pool, (client) => loadDictionary(client, load));
     await this.#settle(counts.features);
     return counts;
+  }
+
+  async loadExplanations(target: DictionaryTarget, load: ExplanationsLoad): Promise<ExplainedCounts> {
+    const counts = await transaction(this.#pool, (client) => addExplanations(client, target, load));
+    await this.#settle(counts.explanations);
+    return counts;
+  }
+
+  async saveExplanation(target: DictionaryTarget, run: Run, explanation: Explanation): Promise<void> {
+    await transaction(this.#pool, (client) => addExplanation(client, target, run, explanation));
   }
 
   async loadEdges(model: string, run: Run, edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>, among?: readonly string[]): Promise<number> {
@@ -96,10 +109,10 @@ export class PostgresWriter implements CatalogWriter {
   }
 
   /** After a load: merges what GIN indices have put off, and counts rows again where the planner's idea is far too small. */
-  async #settle(features: number): Promise<void> {
+  async #settle(rows: number): Promise<void> {
     await this.#pool.query(`SELECT gin_clean_pending_list('explanation_search_idx'), gin_clean_pending_list('explanation_word_trigram_idx')`);
-    const { rows } = await this.#pool.query<{ known: number }>(`SELECT reltuples::float8 AS known FROM pg_class WHERE oid = 'feature'::regclass`);
-    if (rows[0]!.known < features) await this.#pool.query('ANALYZE feature, exemplar, explanation, explanation_word, score, token, dictionary');
+    const { rows: known } = await this.#pool.query<{ known: number }>(`SELECT min(reltuples)::float8 AS known FROM pg_class WHERE oid IN ('feature'::regclass, 'explanation'::regclass)`);
+    if (known[0]!.known < rows) await this.#pool.query('ANALYZE feature, exemplar, explanation, explanation_word, explanation_skip, score, token, dictionary');
   }
 }
 

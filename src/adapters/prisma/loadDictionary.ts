@@ -1,29 +1,20 @@
 import type { PoolClient } from 'pg';
 import { CallerError } from '../../domain/errors.ts';
-import type { ExemplarKind, Explanation, FeatureAnalysis } from '../../domain/feature.ts';
+import type { ExemplarKind, FeatureAnalysis } from '../../domain/feature.ts';
 import { parseHookPoint } from '../../domain/hookPoint.ts';
-import type { Run } from '../../domain/run.ts';
 import type { DictionaryLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { finite, kindCode, natural, packHistogram, packLogits, packNeighbours, packWindows } from './pack.ts';
-import { wordsOf } from './words.ts';
+import { replaceExplanations, saveRun, saveWords } from './writeExplanations.ts';
 
-/** The scorer whose value ranks features. */
-const RANKING_SCORER = 'simulation-top-random';
 const KINDS: readonly ExemplarKind[] = ['top', 'quantile', 'random'];
 const I32 = 0x7fff_ffff;
 
 /** What the explanations say of each feature; explanations are loaded first, so that each feature's row is written once. */
-class Outcomes {
+interface Explained {
+  /** Highest ranking score; NaN where there is none. */
   readonly score: Float64Array;
   readonly explained: Uint8Array;
-  readonly skipped = new Map<number, string>();
-  readonly words = new Set<string>();
-
-  constructor(nFeatures: number) {
-    this.score = new Float64Array(nFeatures).fill(Number.NaN);
-    this.explained = new Uint8Array(nFeatures);
-  }
 }
 
 export interface Counts {
@@ -32,44 +23,44 @@ export interface Counts {
   readonly explanations: number;
 }
 
-/** Inside the caller's transaction: replaces the dictionary's row (keeping its id) and all rows below it. */
+/**
+ * Inside the caller's transaction: replaces the dictionary's row (keeping its id), its features and exemplars, and what the
+ * explainers named said of it. What others said stays while the weights do.
+ */
 export async function loadDictionary(client: PoolClient, load: DictionaryLoad): Promise<Counts> {
   const { config } = load;
-  const name = `${config.model}/${config.name}`;
-  // Two loads of one dictionary take turns; readers are not held up.
-  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`load ${name}`]);
-  const runs = [load.runs.train, load.runs.analyse, load.runs.explain].filter((run) => run !== null);
-  for (const run of runs) await saveRun(client, run);
+  await lockDictionary(client, config.model, config.name);
+  for (const run of [load.runs.train, load.runs.analyse]) await saveRun(client, run);
   const id = await saveDictionary(client, load);
-  for (const table of ['feature', 'exemplar', 'explanation', 'score']) {
-    await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [id]);
-  }
-  const outcomes = new Outcomes(config.nFeatures);
+  for (const table of ['feature', 'exemplar']) await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [id]);
+  let explanations = 0;
+  const words = new Set<string>();
+  for (const one of load.explanations) explanations += (await replaceExplanations(client, id, config.nFeatures, one, words)).explanations;
   const lane = new CopyLane(client);
-  const explanations = await loadExplanations(lane, id, load, outcomes);
-  const { features, exemplars } = await loadFeatures(lane, id, load, outcomes);
+  const { features, exemplars } = await loadFeatures(lane, id, load, await explainedOf(client, id, config.nFeatures));
   await lane.idle();
-  await saveWords(client, outcomes.words);
+  await saveWords(client, words);
   return { features, exemplars, explanations };
 }
 
-/** Last in the transaction, and in one order: loads of other dictionaries that add the same words wait until it ends. */
-async function saveWords(client: PoolClient, words: ReadonlySet<string>): Promise<void> {
-  if (words.size === 0) return;
-  await client.query(
-    `INSERT INTO explanation_word SELECT w FROM unnest($1::text[]) w WHERE NOT EXISTS (SELECT 1 FROM explanation_word o WHERE o.word = w)
-     ON CONFLICT DO NOTHING`,
-    [[...words].sort()],
-  );
+/** Writers of one dictionary take turns until their transactions end; readers are not held up. */
+export async function lockDictionary(client: PoolClient, model: string, name: string): Promise<void> {
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`load ${model}/${name}`]);
 }
 
-export async function saveRun(client: PoolClient, run: Run): Promise<void> {
-  await client.query(
-    `INSERT INTO run (key, stage, params, inputs, seed, code_version, started_at, finished_at, metrics)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-     ON CONFLICT (key) DO UPDATE SET finished_at = excluded.finished_at, metrics = excluded.metrics`,
-    [run.key, run.stage, JSON.stringify(run.params), JSON.stringify(run.inputs), run.seed, run.codeVersion, run.startedAt, run.finishedAt, JSON.stringify(run.metrics)],
-  );
+/** Of all explanations the dictionary now has. */
+async function explainedOf(client: PoolClient, id: number, nFeatures: number): Promise<Explained> {
+  const found: Explained = { score: new Float64Array(nFeatures).fill(Number.NaN), explained: new Uint8Array(nFeatures) };
+  const { rows } = await client.query<[number, number | null]>({
+    text: 'SELECT "index", max(best_score) FROM explanation WHERE dictionary_id = $1 GROUP BY "index"',
+    values: [id],
+    rowMode: 'array',
+  });
+  for (const [index, score] of rows) {
+    found.explained[index] = 1;
+    if (score !== null) found.score[index] = score;
+  }
+  return found;
 }
 
 async function saveDictionary(client: PoolClient, { config, quality, location, tokensAnalysed, runs }: DictionaryLoad): Promise<number> {
@@ -99,7 +90,6 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
     quality_vectors: quality === null ? null : quality.vectors,
     train_run: runs.train.key,
     analyse_run: runs.analyse.key,
-    explain_run: runs.explain?.key ?? null,
     tokens_analysed: tokensAnalysed,
   };
   const { rows: known } = await client.query<{ id: number; weights_hash: string }>(
@@ -108,7 +98,10 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
   );
   const old = known[0];
   if (old !== undefined && old.weights_hash !== config.weightsHash) {
-    // Other weights: the same index is another feature, so measured edges no longer hold.
+    // Other weights: the same index is another feature, so measured edges no longer hold, and what was said of it neither.
+    for (const table of ['explanation', 'score', 'explanation_skip', 'explanation_summary']) {
+      await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [old.id]);
+    }
     await client.query('DELETE FROM circuit_edge WHERE source_dictionary_id = $1', [old.id]);
     await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = $1', [old.id]);
   }
@@ -123,69 +116,12 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
   return rows[0]!.id;
 }
 
-async function loadExplanations(lane: CopyLane, id: number, load: DictionaryLoad, outcomes: Outcomes): Promise<number> {
-  const { nFeatures } = load.config;
-  const explanations = new CopyTable(lane, 'explanation', ['dictionary_id', 'index', 'explainer', 'description', 'detail', 'run', 'best_score']);
-  const scores = new CopyTable(lane, 'score', ['dictionary_id', 'index', 'explainer', 'scorer', 'value', 'undefined_reason', 'n', 'low', 'high']);
-  for await (const outcome of load.explanations) {
-    if (outcome.kind === 'skipped') {
-      outcomes.skipped.set(natural(outcome.index, nFeatures - 1, 'index of a skipped feature'), outcome.reason);
-      continue;
-    }
-    const { explanation } = outcome;
-    const { index } = explanation;
-    natural(index, nFeatures - 1, 'index of an explained feature');
-    if (load.runs.explain === null) throw new CallerError('BAD_INPUT', `feature ${index} has an explanation, but the load names no explain run`);
-    const score = writeScores(scores, id, explanation);
-    outcomes.explained[index] = 1;
-    if (score !== null && !(outcomes.score[index]! >= score)) outcomes.score[index] = score;
-    for (const word of wordsOf(explanation.description)) outcomes.words.add(word);
-    explanations.row();
-    explanations.int4(id);
-    explanations.int4(index);
-    explanations.text(explanation.explainer);
-    explanations.text(explanation.description);
-    explanations.text(JSON.stringify(explanation.detail ?? null));
-    explanations.text(load.runs.explain.key);
-    explanations.float8(score);
-    await explanations.flushIfFull();
-    await scores.flushIfFull();
-  }
-  await explanations.flush();
-  await scores.flush();
-  return explanations.rows;
-}
-
-/** Writes the explanation's scores; returns the one that ranks. */
-function writeScores(table: CopyTable, id: number, { index, explainer, scores }: Explanation): number | null {
-  let ranking: number | null = null;
-  for (const score of scores) {
-    const what = `${score.scorer} of feature ${index} by ${explainer}`;
-    if ((score.value === null) !== (score.undefinedReason !== null)) {
-      throw new CallerError('BAD_INPUT', `${what}: expected either a value or the reason why there is none`);
-    }
-    const optional = (value: number | null): number | null => (value === null ? null : finite(value, what));
-    table.row();
-    table.int4(id);
-    table.int4(index);
-    table.text(explainer);
-    table.text(score.scorer);
-    table.float8(optional(score.value));
-    table.text(score.undefinedReason);
-    table.int4(natural(score.n, I32, `n of ${what}`));
-    table.float8(optional(score.low));
-    table.float8(optional(score.high));
-    if (score.scorer === RANKING_SCORER) ranking = score.value;
-  }
-  return ranking;
-}
-
-async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, outcomes: Outcomes): Promise<{ features: number; exemplars: number }> {
+async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, explained: Explained): Promise<{ features: number; exemplars: number }> {
   const { nFeatures } = load.config;
   const seen = new Uint8Array(nFeatures);
   const features = new CopyTable(lane, 'feature', [
     'dictionary_id', 'index', 'density', 'max_activation', 'mean_activation', 'histogram', 'top_logits', 'bottom_logits',
-    'neighbours', 'best_score', 'explained', 'skip_reason',
+    'neighbours', 'best_score', 'explained',
   ]); // prettier-ignore
   const exemplars = new CopyTable(lane, 'exemplar', ['dictionary_id', 'index', 'kind', 'count', 'windows']);
   let windows = 0;
@@ -194,7 +130,7 @@ async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, ou
     if (seen[index] === 1) throw new CallerError('BAD_INPUT', `feature ${index} comes twice`);
     seen[index] = 1;
     try {
-      writeFeature(features, id, feature, outcomes);
+      writeFeature(features, id, feature, explained);
       windows += writeExemplars(exemplars, id, feature);
     } catch (error) {
       if (error instanceof CallerError) throw new CallerError(error.code, `feature ${index}: ${error.message}`);
@@ -205,14 +141,14 @@ async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, ou
   }
   await features.flush();
   await exemplars.flush();
-  const stray = outcomes.explained.findIndex((explained, index) => explained === 1 && seen[index] === 0);
+  const stray = explained.explained.findIndex((is, index) => is === 1 && seen[index] === 0);
   if (stray >= 0) throw new CallerError('BAD_INPUT', `feature ${stray} has an explanation, but no analysis`);
   return { features: features.rows, exemplars: windows };
 }
 
-function writeFeature(table: CopyTable, id: number, feature: FeatureAnalysis, outcomes: Outcomes): void {
+function writeFeature(table: CopyTable, id: number, feature: FeatureAnalysis, explained: Explained): void {
   const { index } = feature;
-  const score = outcomes.score[index]!;
+  const score = explained.score[index]!;
   table.row();
   table.int4(id);
   table.int4(index);
@@ -224,8 +160,7 @@ function writeFeature(table: CopyTable, id: number, feature: FeatureAnalysis, ou
   table.bytes(packLogits(feature.bottomLogits));
   table.bytes(packNeighbours(feature.neighbours));
   table.float8(Number.isNaN(score) ? null : score);
-  table.bool(outcomes.explained[index] === 1);
-  table.text(outcomes.skipped.get(index) ?? null);
+  table.bool(explained.explained[index] === 1);
 }
 
 function writeExemplars(table: CopyTable, id: number, feature: FeatureAnalysis): number {

@@ -2,8 +2,8 @@ import type { DictionaryArchitecture } from '../../domain/dictionary.ts';
 import type { HookPoint } from '../../domain/hookPoint.ts';
 import type { PatchInput, PatchResult, PatchRun } from '../../domain/patch.ts';
 import type { Run } from '../../domain/run.ts';
-import type { DictionaryRow, FeatureRow, ModelRow } from '../../ports/CatalogReader.ts';
-import type { Dictionary, Model, PatchRun as StoredPatchRun, Run as StoredRun } from './generated/client.ts';
+import type { DictionaryRow, ExplanationSummaryRow, FeatureRow, ModelRow, ReasonCount, ScoreSummaryRow } from '../../ports/CatalogReader.ts';
+import type { Dictionary, ExplanationSummary, Model, PatchRun as StoredPatchRun, Run as StoredRun } from './generated/client.ts';
 import { unpackHistogram, unpackLogits, unpackNeighbours } from './pack.ts';
 
 export function modelRow(row: Model): ModelRow {
@@ -33,7 +33,6 @@ export function dictionaryRow(row: Dictionary & { model: { name: string } }): Di
         : { fvu, l0, aliveShare, vectors: Number(qualityVectors) },
     trainRun: row.trainRun,
     analyseRun: row.analyseRun,
-    explainRun: row.explainRun,
     tokensAnalysed: row.tokensAnalysed === null ? null : Number(row.tokensAnalysed),
     createdAt: row.createdAt.toISOString(),
   };
@@ -51,6 +50,11 @@ export function runRow(row: StoredRun): Run {
     finishedAt: row.finishedAt?.toISOString() ?? null,
     metrics: row.metrics as Run['metrics'],
   };
+}
+
+export function summaryRow(row: ExplanationSummary): ExplanationSummaryRow {
+  // Written by explanation_summary_of(), whose shape these are.
+  return { ...row, skips: row.skips as unknown as ReasonCount[], scores: row.scores as unknown as ScoreSummaryRow[] };
 }
 
 export function patchRunRow(row: StoredPatchRun): PatchRun {

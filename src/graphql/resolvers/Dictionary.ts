@@ -14,7 +14,10 @@ export const Dictionary = {
   model: ((row, _, { loaders }) => loaders.model.load(row.model)) satisfies Resolver<DictionaryRow>,
   trainRun: ((row, _, { loaders }) => loaders.run.load(row.trainRun)) satisfies Resolver<DictionaryRow>,
   analyseRun: ((row, _, { loaders }) => (row.analyseRun === null ? null : loaders.run.load(row.analyseRun))) satisfies Resolver<DictionaryRow>,
-  explainRun: ((row, _, { loaders }) => (row.explainRun === null ? null : loaders.run.load(row.explainRun))) satisfies Resolver<DictionaryRow>,
+  explainRun: (async (row, _, { loaders }) => {
+    const [first] = await loaders.summaries.load(row.id);
+    return first === undefined ? null : loaders.run.load(first.run);
+  }) satisfies Resolver<DictionaryRow>,
   feature: ((row, { index }, { loaders }) =>
     index < 0 || index >= row.nFeatures ? null : loaders.feature.load({ dictionaryId: row.id, index })) satisfies Resolver<
     DictionaryRow,

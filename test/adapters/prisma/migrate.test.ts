@@ -74,6 +74,39 @@ test('a catalog of before transcoders keeps its dictionaries: they write where t
     }
   }));
 
+test('a catalog of one explainer keeps its explanations: the pattern judged itself, and skips and means are summed up', () =>
+  withDatabase(async (url) => {
+    const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
+    try {
+      await cp((await readMigrations()).baseDir, folder, { recursive: true });
+      await rm(join(folder, '20261123120000_judges'), { recursive: true });
+      await migrate(url, { folder });
+      await query(url, `INSERT INTO model (name, architecture, layers, d_model, vocab_size, context_length, parameters, weights_hash, tokenizer_hash, source) VALUES ('m', 'gpt2', 1, 2, 3, 4, 5, '', '', '');
+        INSERT INTO run (key, stage, params, inputs, seed, code_version, started_at, metrics) VALUES ('r', 'train', '{}', '{}', 1, '', now(), '{}'), ('e', 'explain', '{}', '{}', 1, '', now(), '{}');
+        INSERT INTO dictionary (id, model_id, name, hook_point, layer, architecture, d_in, n_features, input_scale, weights_hash, location, train_run, explain_run)
+          SELECT n, id, 'd' || n, 'resid_post.0', 0, 'tied', 2, 4, 1, 'h', 'l', 'r', CASE WHEN n = 1 THEN 'e' END FROM model, generate_series(1, 2) n;
+        INSERT INTO feature SELECT 1, i, 0, 0, NULL, '', '', '', '', NULL, i < 2, CASE WHEN i > 1 THEN 'too rare' END FROM generate_series(0, 3) i;
+        INSERT INTO explanation (dictionary_id, "index", explainer, description, detail, run, best_score) SELECT 1, i, 'pattern-v1', 'commas', '{}', 'e', 0.5 FROM generate_series(0, 1) i;
+        INSERT INTO score SELECT 1, i, 'pattern-v1', 'simulation-top-random', CASE WHEN i = 0 THEN 0.5 END, CASE WHEN i = 1 THEN 'constant' END, 64, NULL, NULL FROM generate_series(0, 1) i`);
+      assert.deepEqual(await migrate(url), (await names()).filter((name) => name >= '20261123120000'));
+      assert.deepEqual(await query(url, 'SELECT scorer, judge, prompt_version, value, fragments FROM score ORDER BY "index"'), [
+        { scorer: 'simulation-top-random', judge: 'pattern-v1', prompt_version: null, value: 0.5, fragments: Buffer.alloc(0) },
+        { scorer: 'simulation-top-random', judge: 'pattern-v1', prompt_version: null, value: null, fragments: Buffer.alloc(0) },
+      ]);
+      assert.deepEqual(await query(url, 'SELECT model, prompt_version, fragments, best_score FROM explanation WHERE "index" = 0'), [{ model: null, prompt_version: null, fragments: Buffer.alloc(0), best_score: 0.5 }]);
+      assert.deepEqual(await query(url, 'SELECT * FROM explanation_skip ORDER BY "index"'), [2, 3].map((index) => ({ dictionary_id: 1, index, explainer: 'pattern-v1', reason: 'too rare', run: 'e' })));
+      assert.deepEqual(await query(url, 'SELECT * FROM explanation_summary'), [
+        {
+          dictionary_id: 1, explainer: 'pattern-v1', run: 'e', features: 4, explained: 2, skips: [{ reason: 'too rare', count: 2 }],
+          scores: [{ scorer: 'simulation-top-random', judge: 'pattern-v1', n: 1, mean: 0.5, halfWidth: null, zero: { n: 4, mean: 0.125, halfWidth: 0.245 }, undefined: [{ reason: 'constant', count: 1 }] }],
+        },
+      ]); // prettier-ignore
+      assert.equal(await drift(url), '');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }));
+
 test('two processes migrating at once: one does, the other waits', () =>
   withDatabase(async (url) => {
     const applied = await Promise.all([migrate(url), migrate(url), migrate(url)]);

@@ -7,7 +7,7 @@ import { withCatalog } from '../../helpers/withCatalog.ts';
 
 const PER_DICTIONARY = 10_000;
 const NAMES = ['0-a', '1-a'];
-const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_word', 'feature', 'score', 'token'];
+const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_skip', 'explanation_word', 'feature', 'score', 'token'];
 /** Past five runs PostgreSQL may change from plans for the values at hand to a general one; both must use indices. */
 const REPEATS = 6;
 
@@ -18,7 +18,8 @@ function* features(): Generator<FeatureAnalysis> {
 function* outcomes(): Generator<ExplainOutcome> {
   const words = ['comma', 'bracket', 'name', 'city', 'verb', 'number', 'month', 'quote', 'colon', 'digit'];
   for (let index = 0; index < PER_DICTIONARY; index++) {
-    if (index % 3 !== 0) yield makeExplanation(index, `${words[index % 10]} after ${words[(index >> 4) % 10]} marker${index}`, (index * 31) % 101 / 101);
+    if (index % 3 === 0) yield { kind: 'skipped', index, reason: 'too rare' };
+    else yield makeExplanation(index, `${words[index % 10]} after ${words[(index >> 4) % 10]} marker${index}`, (index * 31) % 101 / 101);
   }
 }
 
@@ -29,7 +30,7 @@ function* outcomes(): Generator<ExplainOutcome> {
 test('no read scans a big table', () =>
   withCatalog(async ({ writer, url, sql }) => {
     await writer.loadModel(MODEL, Array.from({ length: 20_000 }, (_, id) => `token ${id}`));
-    for (const name of NAMES) await writer.loadDictionary(makeLoad(name, PER_DICTIONARY, [], { config: makeConfig(name, PER_DICTIONARY), features: from(features()), explanations: from(outcomes()) }));
+    for (const name of NAMES) await writer.loadDictionary(makeLoad(name, PER_DICTIONARY, [], { config: makeConfig(name, PER_DICTIONARY), features: from(features()), explanations: [{ explainer: 'pattern-v1', run: makeRun('explain'), outcomes: from(outcomes()) }] }));
     const edges = Array.from({ length: 20_000 }, (_, i) => ({ sourceDictionary: NAMES[0]!, sourceIndex: (i * 13) % PER_DICTIONARY, targetDictionary: NAMES[1]!, targetIndex: i >> 1, effect: (i % 100) / 100, standardError: 0.1, n: 10 }));
     await writer.loadEdges('toy', makeRun('circuits'), edges);
     await sql('ANALYZE');
@@ -45,6 +46,7 @@ test('no read scans a big table', () =>
         const keys = Array.from({ length: size }, (_, i) => ({ dictionaryId: ids[i % 2]!, index: (i * 97) % PER_DICTIONARY }));
         await reader.features(keys);
         await reader.explanations(keys);
+        await reader.skips(keys);
         await reader.exemplars(keys, ['top', 'quantile', 'random'], 5);
         await reader.edges(keys, 'incoming', 5);
         await reader.edges(keys, 'outgoing', 5);
@@ -76,7 +78,7 @@ test('no read scans a big table', () =>
     assert.deepEqual(await scans(), before);
     const used = await sql<{ name: string }>('SELECT indexrelname AS name FROM pg_stat_user_indexes WHERE idx_scan > 0');
     const names = new Set(used.map((row) => row.name));
-    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'exemplar_pkey', 'explanation_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'explanation_search_idx', 'explanation_word_trigram_idx']) {
+    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'explanation_search_idx', 'explanation_word_trigram_idx']) {
       assert.ok(names.has(name), `${name} is used`);
     }
     // The counter does count.

@@ -143,7 +143,8 @@ test('a cursor survives a reload that removes its row', () =>
     const page = await reader.featurePage(filter, 'MAX_ACTIVATION_DESC', 5, null);
     const last = page.rows.at(-1)!;
     const rest = Array.from({ length: 23 }, (_, index) => makeFeature(index)).filter((feature) => feature.index !== last.index);
-    await writer.loadDictionary(makeLoad('0-a', 23, [], { features: stream<FeatureAnalysis>(rest) }));
+    // Other weights: what was said of the row goes with it.
+    await writer.loadDictionary(makeLoad('0-a', 23, [], { config: makeConfig('0-a', 23, { weightsHash: 'ff'.repeat(32) }), features: stream<FeatureAnalysis>(rest) }));
     const next = await reader.featurePage(filter, 'MAX_ACTIVATION_DESC', 30, { value: last.maxActivation, dictionaryId: a!, index: last.index });
     assert.equal(next.rows.length, 23 - 5);
   }));
@@ -171,6 +172,8 @@ test('each read is one statement, however many keys', () =>
     const reads: Readonly<Record<string, (keys: { dictionaryId: number; index: number }[]) => Promise<unknown>>> = {
       features: (keys) => reader.features(keys),
       explanations: (keys) => reader.explanations(keys),
+      skips: (keys) => reader.skips(keys),
+      summaries: (keys) => reader.explanationSummaries(keys.map((key) => key.dictionaryId)),
       exemplars: (keys) => reader.exemplars(keys, ['top', 'random'], 3),
       incoming: (keys) => reader.edges(keys, 'incoming', 5),
       outgoing: (keys) => reader.edges(keys, 'outgoing', 5),

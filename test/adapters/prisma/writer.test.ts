@@ -8,12 +8,12 @@ import { CallerError } from '../../../src/domain/errors.ts';
 import type { CallerErrorCode } from '../../../src/domain/errors.ts';
 import type { CircuitEdge, ExplainOutcome, FeatureAnalysis } from '../../../src/domain/feature.ts';
 import type { DictionaryLoad } from '../../../src/ports/CatalogWriter.ts';
-import { MODEL, TOKENS, makeConfig, makeExemplar, makeExplanation, makeFeature, makeLoad, makeRun, stream } from '../../helpers/catalogData.ts';
+import { MODEL, TOKENS, makeConfig, makeExemplar, makeExplanation, explainedBy, makeFeature, makeLoad, makeRun, stream } from '../../helpers/catalogData.ts';
 import { withCatalog } from '../../helpers/withCatalog.ts';
 import type { TestCatalog } from '../../helpers/withCatalog.ts';
 
 const SLOW_LOADER = fileURLToPath(new URL('slowLoader.ts', import.meta.url));
-const BIG_TABLES = ['feature', 'exemplar', 'explanation', 'score', 'circuit_edge'];
+const BIG_TABLES = ['feature', 'exemplar', 'explanation', 'explanation_skip', 'explanation_summary', 'score', 'circuit_edge'];
 
 const withModel = (work: (catalog: TestCatalog) => Promise<void>): Promise<void> =>
   withCatalog(async (catalog) => {
@@ -71,7 +71,8 @@ test('what is loaded is read back, number for number', () =>
     assert.ok(source.kind === 'explained');
     const { detail: _, ...explanation } = source.explanation;
     const scores = [...explanation.scores].sort((a, b) => (a.scorer < b.scorer ? -1 : 1));
-    assert.deepEqual(explanations, [{ ...keys[0], explainer: 'pattern-v1', description: 'first', run: 'run-explain', scores }]);
+    assert.deepEqual(explanations, [{ ...keys[0], ...explanation, run: 'run-explain', scores }]);
+    assert.deepEqual(await reader.skips(keys), [[], [], [{ ...keys[2], explainer: 'pattern-v1', reason: 'too rare', run: 'run-explain' }]]);
     assert.deepEqual(await reader.runs(['run-explain', 'run-train']), [makeRun('explain'), makeRun('train')]);
   }));
 
@@ -120,7 +121,14 @@ const badScore = (value: number | null, undefinedReason: string | null): Partial
   const outcome = makeExplanation(1, 'bad', 0.5);
   assert.ok(outcome.kind === 'explained');
   const scores = [{ scorer: 's', judge: 'j', promptVersion: null, fragments: [], value, undefinedReason, n: 1, low: null, high: null }];
-  return { explanations: stream<ExplainOutcome>([{ kind: 'explained', explanation: { ...outcome.explanation, scores } }]) };
+  return { explanations: explainedBy([{ kind: 'explained', explanation: { ...outcome.explanation, scores } }]) };
+};
+/** As files of an earlier version hold it. */
+const beforeJudges = (): ExplainOutcome => {
+  const outcome = makeExplanation(1, 'x', 0.5);
+  assert.ok(outcome.kind === 'explained');
+  const scores = outcome.explanation.scores.map(({ judge: _, fragments: __, ...score }) => score);
+  return { kind: 'explained', explanation: { ...outcome.explanation, scores } } as unknown as ExplainOutcome;
 };
 const REFUSED: readonly (readonly [string, Partial<DictionaryLoad>, CallerErrorCode, RegExp])[] = [
   ['NaN density', badFeature({ density: NAN }), 'BAD_INPUT', /feature 1: density is NaN/],
@@ -136,9 +144,10 @@ const REFUSED: readonly (readonly [string, Partial<DictionaryLoad>, CallerErrorC
   ['a feature twice', badFeature({ index: 0 }), 'BAD_INPUT', /feature 0 comes twice/],
   ['NaN score', badScore(NAN, null), 'BAD_INPUT', /s of feature 1 by pattern-v1 is NaN/],
   ['a score without value or reason', badScore(null, null), 'BAD_INPUT', /either a value or the reason/],
-  ['an explanation twice', { explanations: stream([makeExplanation(1, 'x', 0), makeExplanation(1, 'y', 0)]) }, 'BAD_INPUT', /same row comes twice/],
-  ['an explanation of no feature', { features: stream([makeFeature(0)]), explanations: stream([makeExplanation(1, 'x', 0)]) }, 'BAD_INPUT', /feature 1 has an explanation, but no analysis/],
-  ['an explanation without a run', { runs: { train: makeRun('train'), analyse: makeRun('analyse'), explain: null }, explanations: stream([makeExplanation(1, 'x', 0)]) }, 'BAD_INPUT', /no explain run/],
+  ['an explanation twice', { explanations: explainedBy([makeExplanation(1, 'x', 0), makeExplanation(1, 'y', 0)]) }, 'BAD_INPUT', /feature 1 comes twice in what pattern-v1/],
+  ['an explanation of no feature', { features: stream([makeFeature(0)]), explanations: explainedBy([makeExplanation(1, 'x', 0)]) }, 'BAD_INPUT', /feature 1 has an explanation, but no analysis/],
+  ['an explanation of another explainer', { explanations: [{ explainer: 'other', run: makeRun('explain'), outcomes: stream([makeExplanation(1, 'x', 0)]) }] }, 'BAD_INPUT', /by pattern-v1: expected an explanation by other/],
+  ['an explanation of before judges were named', { explanations: explainedBy([beforeJudges()]) }, 'STALE_OUTPUT', /does not say who judged it/],
   ['an unknown model', { config: makeConfig('1-a', 2, { model: 'other' }) }, 'NOT_FOUND', /no model "other"/],
   ['an output hook point beyond the model', { config: makeConfig('1-a', 2, { outputHookPoint: 'mlp_out.4' }) }, 'BAD_INPUT', /layers 0 to 3/],
   ['a k that is no count', { config: makeConfig('1-a', 2, { k: 1.5 }) }, 'BAD_INPUT', /k of dictionary toy\/1-a/],
