@@ -10,8 +10,8 @@ export interface Interval {
 export const RESAMPLES = 1000;
 
 /**
- * 95 % percentile bootstrap of the pooled correlation. Fragments are resampled, not tokens: tokens of one fragment depend on each
- * other, and treating them as independent would make the interval far too narrow. Each stratum (top, random) is resampled
+ * 95 % percentile bootstrap of a score pooled over fragments. Fragments are resampled, not tokens: tokens of one fragment depend
+ * on each other, and treating them as independent would make the interval far too narrow. Each stratum (top, random) is resampled
  * within itself, so every replicate keeps the protocol's mix. With five fragments a stratum the interval is rough: it describes
  * the spread over these fragments, it is no exact coverage statement.
  *
@@ -29,15 +29,24 @@ export class Bootstrap {
     this.#resamples = resamples;
   }
 
-  /** Replicates with a constant side have no correlation and are left out; null when more than half are. */
+  /** Interval of the pooled correlation. Replicates with a constant side have none and are left out; null when more than half are. */
   interval(strata: readonly (readonly SimulatedFragment[])[]): Interval | null {
     const moments = centredMoments(strata.flat());
-    const draws = this.#drawsOf(strata.map((stratum) => stratum.length));
+    return this.intervalOf(strata.map((stratum) => stratum.length), (draws, from) => weightedCorrelation(moments, draws, from));
+  }
+
+  /**
+   * Interval of any statistic over fragments, which come in strata of `shape` sizes. `statistic` counts fragment i `times[from + i]`
+   * times and gives NaN where it is undefined; null when it is so for more than half the replicates.
+   */
+  intervalOf(shape: readonly number[], statistic: (times: ArrayLike<number>, from: number) => number): Interval | null {
+    const draws = this.#drawsOf(shape);
+    const fragments = shape.reduce((a, b) => a + b, 0);
     const values = new Float64Array(this.#resamples);
     let defined = 0;
     for (let i = 0; i < this.#resamples; i++) {
-      const r = weightedCorrelation(moments, draws, i * moments.length);
-      if (!Number.isNaN(r)) values[defined++] = r;
+      const value = statistic(draws, i * fragments);
+      if (!Number.isNaN(value)) values[defined++] = value;
     }
     if (defined * 2 < this.#resamples || defined === 0) return null;
     const sorted = values.subarray(0, defined).sort();

@@ -1,5 +1,4 @@
 import type { Score } from '../domain/feature.ts';
-
 import type { Bootstrap } from './bootstrap.ts';
 import { evCorrelation } from './correlation.ts';
 import type { SimulatedFragment } from './correlation.ts';
@@ -12,26 +11,33 @@ export const SIMULATION_SCORERS = ['simulation-top-random', 'simulation-top', 's
 
 /**
  * Pearson correlation of simulated with true activations over held-out fragments: over top and random together, over the
- * top ones, over the random ones (Cunningham et al. 2023, Appendix A). n counts tokens.
+ * top ones, over the random ones (Cunningham et al. 2023, Appendix A). n counts tokens. Names begin with `instrument`.
  */
-export function simulationScores(top: readonly SimulatedFragment[], random: readonly SimulatedFragment[], bootstrap: Bootstrap): readonly Measured[] {
-  const sets = { 'simulation-top-random': [top, random], 'simulation-top': [top], 'simulation-random': [random] };
-  return SIMULATION_SCORERS.map((scorer) => {
-    const strata = sets[scorer];
-    if (scorer === 'simulation-top-random' && strata.some((s) => s.length === 0)) {
-      const which = top.length === 0 ? 'top' : 'random';
-      return { scorer, value: null, undefinedReason: `no held-out ${which} fragments`, n: tokens(strata), low: null, high: null };
-    }
-    const correlation = evCorrelation(strata.flat());
-    if (correlation.value === null) {
-      return { scorer, value: null, undefinedReason: correlation.reason, n: tokens(strata), low: null, high: null };
-    }
-    const interval = bootstrap.interval(strata);
-    return { scorer, value: correlation.value, undefinedReason: null, n: tokens(strata), low: interval?.low ?? null, high: interval?.high ?? null };
-  });
+export function simulationScores(top: readonly SimulatedFragment[], random: readonly SimulatedFragment[], bootstrap: Bootstrap, instrument = 'simulation'): readonly Measured[] {
+  return [
+    correlationScore(`${instrument}-top-random`, [top, random], bootstrap),
+    correlationScore(`${instrument}-top`, [top], bootstrap),
+    correlationScore(`${instrument}-random`, [random], bootstrap),
+  ];
 }
 
-function tokens(strata: readonly (readonly SimulatedFragment[])[]): number {
+/** Correlation pooled over the tokens of all strata (of two, the first are top and the second random fragments). */
+export function correlationScore(scorer: string, strata: readonly (readonly SimulatedFragment[])[], bootstrap: Bootstrap): Measured {
+  const n = countTokens(strata);
+  const empty = emptyStratum(strata);
+  const correlation = empty === null ? evCorrelation(strata.flat()) : { value: null, reason: empty };
+  if (correlation.value === null) return { scorer, value: null, undefinedReason: correlation.reason, n, low: null, high: null };
+  const interval = bootstrap.interval(strata);
+  return { scorer, value: correlation.value, undefinedReason: null, n, low: interval?.low ?? null, high: interval?.high ?? null };
+}
+
+/** Why a score over top and random fragments together has no value although one of the two has fragments. */
+export function emptyStratum(strata: readonly (readonly SimulatedFragment[])[]): string | null {
+  if (strata.length !== 2 || strata.every((s) => s.length > 0)) return null;
+  return `no held-out ${strata[0].length === 0 ? 'top' : 'random'} fragments`;
+}
+
+export function countTokens(strata: readonly (readonly SimulatedFragment[])[]): number {
   let n = 0;
   for (const stratum of strata) for (const fragment of stratum) n += fragment.truth.length;
   return n;

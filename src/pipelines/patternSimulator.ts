@@ -6,6 +6,7 @@ import type { Simulator } from './simulationScorer.ts';
 /** Simulates activations by searching the trie a pattern explanation carries. */
 export const patternSimulator: Simulator = {
   name: PATTERN_EXPLAINER,
+  instrument: 'simulation',
   promptVersion: null,
   simulates: (explainer) => explainer === PATTERN_EXPLAINER,
   async simulate({ detail }, fragments) {
