@@ -14,6 +14,8 @@ import { harvestCommand } from './commands/harvest.ts';
 import { importCommand } from './commands/import.ts';
 import { loadCommand } from './commands/load.ts';
 import { randomiseCommand } from './commands/randomise.ts';
+import { reportCommand } from './commands/report.ts';
+import { rescoreCommand } from './commands/rescore.ts';
 import { serveCommand } from './commands/serve.ts';
 import { superpositionCommand } from './commands/superposition.ts';
 import { trainCommand } from './commands/train.ts';
@@ -23,7 +25,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, circuitsCommand, loadCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, loadCommand, reportCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
 
 try {
   await program.parseAsync();

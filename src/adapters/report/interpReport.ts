@@ -28,16 +28,18 @@ export function headingOf({ label, scorer, judge, promptVersion }: ReportedInstr
 function html(data: InterpReportData): string {
   const table = ({ head, rows, numbersFrom }: TextTable): string => htmlTable(head.map(escape), rows.map((row) => row.map(escape)), numbersFrom);
   const list = (lines: readonly string[]): string => (lines.length === 0 ? '' : `<ul>${lines.map((line) => `<li>${escape(line)}</li>`).join('')}</ul>`);
-  const instruments = data.instruments.map((instrument) => {
+  const instruments = data.instruments.map((instrument, i) => {
+    // The first instrument is what most come for: its parts lie open.
+    const details = i === 0 ? '<details open>' : '<details>';
     const { title, by } = headingOf(instrument);
     const missing = undefinedLines(instrument);
     return `<h2>${escape(title)}</h2><p class="soft">${escape(by)}</p>
 ${legend(data.methods.map(({ name }) => name))}
 ${meansFigure(data, instrument)}
 ${list(instrument.verdicts)}
-<details><summary>Score of every feature</summary>${stripFigure(data, instrument)}</details>
-<details><summary>Means and intervals</summary>${table(meansTable(data, instrument))}</details>
-<details><summary>Differences</summary>${table(differencesTable(data, instrument))}</details>
+${details}<summary>Score of every feature</summary>${stripFigure(data, instrument)}</details>
+${details}<summary>Means and intervals</summary>${table(meansTable(data, instrument))}</details>
+${details}<summary>Differences</summary>${table(differencesTable(data, instrument))}</details>
 ${missing.length === 0 ? '' : `<details><summary>Explained, but without this score</summary>${list(missing)}</details>`}`;
   });
   return page(
