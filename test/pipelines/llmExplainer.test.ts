@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openChatModel } from '../../src/adapters/openai/openaiChat.ts';
 import { OutsideError } from '../../src/domain/errors.ts';
 import type { LlmMethod } from '../../src/interp/prompts/methods.ts';
 import { LLM_METHODS } from '../../src/interp/prompts/methods.ts';
@@ -10,6 +11,8 @@ import type { LlmExplainerInput } from '../../src/pipelines/llmExplainer.ts';
 import type { BadReply } from '../../src/ports/BadReplyLog.ts';
 import type { ChatModel, ChatRequest } from '../../src/ports/ChatModel.ts';
 import type { ExplainTask } from '../../src/ports/Explainer.ts';
+import { withOpenaiServer } from '../helpers/openaiServer.ts';
+import type { OpenaiServerOptions, ServerStats } from '../helpers/openaiServer.ts';
 import { answerExplain, readRule, ruleFires } from '../helpers/readingModel.ts';
 import { plantedAnalysis, plantedRows, plantedTokenizer, word } from '../interp/plantedModel.ts';
 import type { Rule as PlantedRule } from '../interp/plantedModel.ts';
@@ -55,30 +58,47 @@ function explainer(method: LlmMethod, chat: ChatModel, more: Partial<LlmExplaine
   return { it: llmExplainer({ method, chat, tokenizer: plantedTokenizer, badReplies, seed: 7, ...more }), bad };
 }
 
-const reading = (request: { readonly messages: ChatRequest['messages'] }): string => answerExplain(request) ?? 'I cannot read this.';
-const lastOf = (request: { readonly messages: ChatRequest['messages'] }): string => request.messages.at(-1)!.content;
+/** As much of a request as a model reads, in this process or behind a server. */
+type Asked = Pick<ChatRequest, 'messages'>;
+const reading = (request: Asked): string => answerExplain(request) ?? 'I cannot read this.';
+/** Runs `use` with the openai client and a server on loopback that answers by `reply`. */
+async function overHttp(reply: (request: Asked) => string, use: (chat: ChatModel) => Promise<void>, faults?: OpenaiServerOptions['faults']): Promise<ServerStats> {
+  return withOpenaiServer({ reply, ...(faults === undefined ? {} : { faults }) }, async (server) => {
+    const chat = await openChatModel({
+      baseUrl: server.url, apiKey: 'k', model: 'rules', concurrency: 8, timeoutMs: 10_000, maxRetries: 6, backoffMs: 1, abilities: { promptLogprobs: false, replyLogprobs: false },
+    }); // prettier-ignore
+    await use(chat);
+    await chat.close();
+    return server.stats();
+  });
+}
+
+const lastOf = (request: Asked): string => request.messages.at(-1)!.content;
 
 for (const method of LLM_METHODS) {
   test(`${method}: what is planted can be read from the prompt, and holds on held-out text`, async () => {
-    const { it, bad } = explainer(method, chatOf(reading));
-    const attempts = await it.explain(tasks);
-    assert.deepEqual(bad, []);
-    PLANTED.forEach(({ description }, feature) => {
-      const attempt = attempts[feature];
-      assert.ok(attempt.kind === 'explained');
-      assert.match(attempt.description, description);
-      assert.equal(attempt.detail, null);
-      const rule = readRule(attempt.description);
-      assert.ok(rule !== null);
-      const { scoredTop, scoredRandom } = splitFragments(analysis[feature].exemplars);
-      for (const { ids, activations } of [...scoredTop, ...scoredRandom]) {
-        const texts = ids.map((id) => plantedTokenizer.token(id));
-        // What stands before a fragment is not shown: its first token tells nothing about rules that look back.
-        const said = texts.map((_, t): boolean => t === 0 || ruleFires(rule, texts, t));
-        const truth = activations.map((a, t): boolean => t === 0 || a > 0);
-        assert.deepEqual(said, truth);
-      }
+    const stats = await overHttp(reading, async (chat) => {
+      const { it, bad } = explainer(method, chat);
+      const attempts = await it.explain(tasks);
+      assert.deepEqual(bad, []);
+      PLANTED.forEach(({ description }, feature) => {
+        const attempt = attempts[feature];
+        assert.ok(attempt.kind === 'explained');
+        assert.match(attempt.description, description);
+        assert.equal(attempt.detail, null);
+        const rule = readRule(attempt.description);
+        assert.ok(rule !== null);
+        const { scoredTop, scoredRandom } = splitFragments(analysis[feature].exemplars);
+        for (const { ids, activations } of [...scoredTop, ...scoredRandom]) {
+          const texts = ids.map((id) => plantedTokenizer.token(id));
+          // What stands before a fragment is not shown: its first token tells nothing about rules that look back.
+          const said = texts.map((_, t): boolean => t === 0 || ruleFires(rule, texts, t));
+          const truth = activations.map((a, t): boolean => t === 0 || a > 0);
+          assert.deepEqual(said, truth);
+        }
+      });
     });
+    assert.equal(stats.arrived, PLANTED.length, 'one request a feature');
   });
 
   test(`${method}: says what it is and everything its output depends on`, () => {
@@ -104,7 +124,7 @@ for (const method of LLM_METHODS) {
   });
 }
 
-test('asked as Bills et al. did: 60 tokens, temperature 1; seeds are a feature’s own, whatever is asked beside it', async () => {
+test("asked as Bills et al. did: 60 tokens, temperature 1; seeds are a feature's own, whatever is asked beside it", async () => {
   const all = chatOf(reading);
   await explainer('token-act-pair', all).it.explain(tasks);
   assert.ok(all.asked.every(({ maxTokens, temperature, attempt }) => maxTokens === 60 && temperature === 1 && attempt === 0));
@@ -137,24 +157,32 @@ test('100 features whose first replies are nonsense: every one is recorded, aske
   });
   const times = new Map<string, number>();
   let nonsense = 0;
-  const chat = chatOf((request) => {
-    const nth = times.get(lastOf(request)) ?? 0;
-    times.set(lastOf(request), nth + 1);
-    // Every feature has one or two bad replies before the good one.
-    if (nth > times.size % (ATTEMPTS - 1)) return reading(request);
-    if (nth === ATTEMPTS - 1) return reading(request);
-    return NONSENSE[nonsense++ % NONSENSE.length];
-  });
-  const { it, bad } = explainer('token-act-pair', chat);
-  const attempts = await it.explain(hundred);
+  const bad: BadReply[] = [];
+  // The server also goes wrong in the ways of servers: no explanation is lost, no feature is asked without need.
+  const stats = await overHttp(
+    (request) => {
+      const nth = times.get(lastOf(request)) ?? 0;
+      times.set(lastOf(request), nth + 1);
+      // One bad reply before the good one, or two.
+      const before = lastOf(request).length % 2 === 0 ? 1 : 2;
+      return nth >= before ? reading(request) : NONSENSE[nonsense++ % NONSENSE.length];
+    },
+    async (chat) => {
+      const asked = explainer('token-act-pair', chat);
+      const attempts = await asked.it.explain(hundred);
+      bad.push(...asked.bad);
+      assert.deepEqual(attempts.map(({ kind, index }) => [kind, index]), hundred.map(({ index }) => ['explained', index]));
+      for (const attempt of attempts) assert.ok(attempt.kind === 'explained' && readRule(attempt.description) !== null, JSON.stringify(attempt));
+    },
+    { seed: 3, rate: 0.2, kinds: ['rate-limit', 'server-error', 'overloaded', 'dropped-before'], retryAfterMs: 1 },
+  );
   assert.equal(times.size, 100, 'the prompts differ');
-  assert.deepEqual(attempts.map(({ kind, index }) => [kind, index]), hundred.map(({ index }) => ['explained', index]));
-  for (const attempt of attempts) assert.ok(attempt.kind === 'explained' && readRule(attempt.description) !== null, JSON.stringify(attempt));
-  assert.ok(nonsense >= 100);
+  assert.ok(nonsense >= 100 && nonsense <= 200);
   assert.equal(bad.length, nonsense, 'every bad reply is in the log');
-  assert.equal(chat.asked.length, 100 + nonsense);
+  assert.equal(new Set(bad.map(({ feature, attempt }) => `${feature}/${attempt}`)).size, nonsense);
   assert.ok(bad.every(({ reply, promptVersion, model, reason }) => NONSENSE.includes(reply) && promptVersion === 'token-act-pair-v1' && model === 'rules' && !/\d/u.test(reason)));
-  assert.equal(new Set(bad.map(({ feature, attempt }) => `${feature}/${attempt}`)).size, bad.length);
+  assert.equal([...stats.paid.values()].reduce((sum, n) => sum + n, 0), 100 + nonsense, 'nothing is paid for twice');
+  assert.ok(stats.faults.size === 4);
 });
 
 test('three bad replies: failed, with the last reason, each attempt another request', async () => {

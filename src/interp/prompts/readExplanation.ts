@@ -20,7 +20,7 @@ const LIST_MARKER = /^(?:[-*•–—]|\(?\d{1,2}[.)]|#{1,6}|>)\s+/u;
 const LIST_LINE = /^\s*(?:[-*•]|\(?\d{1,2}[.)])\s+\S/u;
 /** `Sure, here is …:` and the like. */
 const PREAMBLE = /^(?:(?:sure|certainly|of course|okay|ok|yes|great)\b[^:\n]{0,80}|here(?:'s| is| are)[^:\n]{0,80}|based on [^:\n]{0,100})[:!]\s*/iu;
-const BEGINNINGS = /^(?:the|this) (?:feature|neuron|latent) (?:(?:is|gets|becomes|appears to be|seems to be) (?:most |mainly |strongly )?(?:active|activated)|activates|fires|responds|reacts)(?: most)?(?: strongly| mainly| primarily)? (?:on|by|for|to|at|when it sees|in response to)\s+/iu;
+const BEGINNINGS = /^(?:the|this) (?:feature|neuron|latent) (?:(?:is|gets|becomes|appears to be|seems to be) (?:most |mainly |strongly )?(?:active|activated)|activates|fires|responds|reacts)(?: most)?(?: strongly| mainly| primarily)? (?:on|by|for|to|at|when it sees|in response to)(?:\s+|[\s.:…]*$)/iu;
 /** What only our prompts write. */
 const PROMPT_MARKS = /^\s*<(?:start|end)>|\t(?:10|\d)\s*(?:\n|$)|^(?:Text \d+:|Strongest:|Feature \d+\s*$|Likelier next:|Less likely next:)/mu;
 /** After its answer the model goes on with a question of its own. */
@@ -42,7 +42,7 @@ export function readExplanation(reply: PromptReply, asked: AskedForExplanation):
   if (PROMPT_MARKS.test(said)) return { bad: 'the reply repeats the prompt' };
   if (isList(said)) return { bad: 'the reply is a list' };
   const { answer, last } = firstLine(said, asked.beginning);
-  if (answer === '') return { bad: 'the reply is empty' };
+  if (answer === '') return { bad: said === spoken ? 'the reply is empty' : 'the reply repeats the prompt' };
   if (JSON_LIKE.test(answer)) return { bad: 'the reply is JSON or markup' };
   if (REFUSAL.test(answer)) return { bad: 'the model declined to answer' };
   if (THINKING_ALOUD.test(answer)) return { bad: 'the reply thinks aloud instead of answering' };

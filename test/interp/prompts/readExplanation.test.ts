@@ -108,7 +108,7 @@ test('what belongs to the sentence stays', () => {
 });
 
 const REFUSED: Readonly<Record<string, readonly string[]>> = {
-  'the reply is empty': ['', '  \n\t', '""'.slice(2), '``` \n```', '<think>rivers</think>', 'Explanation:', '...', 'This feature is active on', 'Sure, here is the explanation:'],
+  'the reply is empty': ['', '  \n\t', '""'.slice(2), '``` \n```', '<think>rivers</think>', 'Explanation:', '...', 'This feature is active on', 'The feature is active on', 'This feature responds to:', 'Sure, here is the explanation:'],
   'the model declined to answer': [
     'I cannot determine what this feature is about.', "I'm sorry, but I can't help with that.", 'I’m sorry, I can’t.', 'Sorry, no.', 'As an AI language model, I have no access to neurons.',
     'Unable to determine.', 'There is not enough information to say.', 'There is no clear pattern in the fragments.', 'None', 'N/A', 'unknown.', 'Unfortunately the text is too short.',
@@ -120,6 +120,7 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
     'The old mill stood beside a narrow river until the great flood', '"stood beside a narrow river until the great flood of spring."', '<start>\n river\t10\n<end>', ' river\t10', 'river\t10\nflood\t0',
     'Strongest: « river». Just before it: « narrow».', 'Text 1: The old mill', 'words about watching planets, comets and the night sky', 'This feature is active on units of weight, in recipes as well as for goods that are carried.',
     'High numbers matter most. Say what the active tokens have in common, or what stands before them', 'Find out what it looks for, and say so in one sentence.',
+    'The same fragments, only the tokens that are not 0:\n<start>\n\nThis feature is active on', 'is\t8\npath\n(\n },0\n!\tnF \ntrace\t0',
   ],
   'the reply is a list': ['- rivers\n- lakes\n- seas', '1. rivers\n2. lakes', '* a river\n\n* a lake'],
   'the reply is JSON or markup': ['{"explanation": "names of rivers"}', '```json\n{"explanation": "names of rivers"}\n```', '["river", "lake"]', '[{"token": "river"', '"explanation": "rivers and lakes"', '{rivers}', '[]', '<div class="x">'],
