@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import type { DictionaryWeights } from '../domain/dictionary.ts';
+import { CallerError, invariant } from '../domain/errors.ts';
+import type { FragmentRef } from '../domain/feature.ts';
+import { sharesText, windowRef } from '../interp/detectionWindows.ts';
+import type { TextWindow } from '../interp/detectionWindows.ts';
+import type { Rng } from '../math/rng.ts';
+import type { SubjectModel } from '../ports/SubjectModel.ts';
+import { inOrder } from './inOrder.ts';
+import { BATCH_TOKENS } from './probeReader.ts';
+
+/** Fragments worth opening it with: some hundreds of windows, of which a feature that is active in one of two still leaves enough. */
+export const SILENT_POOL_FRAGMENTS = 256;
+
+export interface SilentWindows {
+  /** Tokens of every window. */
+  readonly length: number;
+  /** Windows in the pool. */
+  readonly size: number;
+  /** Hash of what the answers depend on: model, dictionary, windows. */
+  readonly identity: string;
+  /**
+   * Windows where the feature is active on no token, none sharing text with `exclude`, in an order that `rng` draws; fewer than
+   * `count` where there are no more.
+   */
+  of(feature: number, count: number, exclude: readonly FragmentRef[], rng: Rng): readonly TextWindow[];
+}
+
+export interface SilentWindowsInput {
+  readonly model: SubjectModel;
+  readonly dictionary: DictionaryWeights;
+  /** Fragments of the analysed text, e.g. random exemplars of many features; one that shares text with an earlier one is left out. */
+  readonly fragments: readonly TextWindow[];
+  /** Tokens of a window. */
+  readonly length: number;
+}
+
+/**
+ * Reads a pool of fragments once and remembers which features are active in which of its windows, so that windows where a feature
+ * is silent can be had for any feature without running the model again.
+ *
+ * Each fragment is run by itself, so a window is used only where it has text before it as the analysis had: from a fragment that
+ * begins its row all windows, from another only those with at least `length` tokens of the fragment before them. What stood still
+ * earlier in the row is not read; a feature that needs it may be called silent where the analysis found it faintly active, which is
+ * why those who ask should exclude all fragments where they know the feature to be active.
+ *
+ * Cost: one forward run over all fragments' tokens (256 fragments of 64 tokens: 16,384 tokens). Memory: one bit per window and
+ * feature, W·F/8 bytes (512 windows, 32,768 features: 2 MiB), whatever the density; and the windows' ids.
+ */
+export async function openSilentWindows({ model, dictionary, fragments, length }: SilentWindowsInput): Promise<SilentWindows> {
+  if (!(Number.isInteger(length) && length >= 1)) throw new CallerError('BAD_INPUT', `length of a window: expected a whole number from 1, found ${length}`);
+  const pool = windowsOf(fragments, length);
+  const stride = Math.ceil(dictionary.config.nFeatures / 8);
+  const active = new Uint8Array(pool.windows.length * stride);
+  const runs = inOrder(batchesOf(pool.fragments), model.concurrency + 1, async (batch) => {
+    const cols = batch[0].fragment.ids.length;
+    const ids = Int32Array.from(batch.flatMap(({ fragment }) => fragment.ids));
+    const { codes } = await model.forward({ batch: { rows: batch.length, cols, ids, lengths: new Int32Array(batch.length).fill(cols) }, taps: [], logits: 'none', encode: [dictionary] });
+    return { batch, cols, codes: codes[0] };
+  });
+  for await (const { batch, cols, codes } of runs) {
+    batch.forEach(({ places }, b) => {
+      for (const { window, from } of places) {
+        const row = b * cols + from;
+        for (let e = codes.offsets[row]; e < codes.offsets[row + length]; e++) {
+          if (codes.values[e] > 0) active[window * stride + (codes.features[e] >> 3)] |= 1 << (codes.features[e] & 7);
+        }
+      }
+    });
+  }
+  const refs = pool.windows.map(windowRef);
+  return {
+    length,
+    size: pool.windows.length,
+    identity: createHash('sha256').update(JSON.stringify(['silent-1', model.info.weightsHash, dictionary.config.weightsHash, length, pool.windows])).digest('hex'),
+    of(feature, count, exclude, rng) {
+      invariant(feature >= 0 && feature < dictionary.config.nFeatures, `no feature ${feature} in dictionary ${dictionary.config.name}`);
+      const silent = pool.windows.filter((_, w) => (active[w * stride + (feature >> 3)] & (1 << (feature & 7))) === 0 && !exclude.some((ref) => sharesText(ref, refs[w])));
+      return rng.shuffle(silent).slice(0, count);
+    },
+  };
+}
+
+interface PooledFragment {
+  readonly fragment: TextWindow;
+  /** Windows cut from it: number in the pool, first token inside the fragment. */
+  readonly places: readonly { readonly window: number; readonly from: number }[];
+}
+
+function windowsOf(fragments: readonly TextWindow[], length: number): { readonly fragments: readonly PooledFragment[]; readonly windows: readonly TextWindow[] } {
+  const windows: TextWindow[] = [];
+  const pooled: PooledFragment[] = [];
+  for (const fragment of fragments) {
+    if (pooled.some((other) => sharesText(windowRef(other.fragment), windowRef(fragment)))) continue;
+    const { row, start, ids } = fragment;
+    const places: { window: number; from: number }[] = [];
+    for (let from = ids.length - length; from >= (start === 0 ? 0 : length); from -= length) {
+      places.push({ window: windows.length, from });
+      windows.push({ row, start: start + from, ids: ids.slice(from, from + length) });
+    }
+    if (places.length > 0) pooled.push({ fragment, places });
+  }
+  return { fragments: pooled, windows };
+}
+
+/** Fragments of one length share a batch, so nothing is padded; what is in a batch does not depend on the number of workers. */
+function batchesOf(fragments: readonly PooledFragment[]): PooledFragment[][] {
+  const batches: PooledFragment[][] = [];
+  for (const [length, group] of Map.groupBy(fragments, ({ fragment }) => fragment.ids.length)) {
+    const rows = Math.max(1, Math.floor(BATCH_TOKENS / length));
+    for (let at = 0; at < group.length; at += rows) batches.push(group.slice(at, at + rows));
+  }
+  return batches;
+}

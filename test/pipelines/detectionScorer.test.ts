@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Score } from '../../src/domain/feature.ts';
+import { sharesText } from '../../src/interp/detectionWindows.ts';
+import { refOf, splitFragments } from '../../src/interp/split.ts';
+import { NO_PROBABILITIES } from '../../src/interp/windowScores.ts';
+import { Rng } from '../../src/math/rng.ts';
+import { detectionScorer } from '../../src/pipelines/detectionScorer.ts';
+import type { DetectionSettings } from '../../src/pipelines/detectionScorer.ts';
+import { openSilentWindows } from '../../src/pipelines/silentWindows.ts';
+import type { BadReply } from '../../src/ports/BadReplyLog.ts';
+import type { ChatModel } from '../../src/ports/ChatModel.ts';
+import type { ScoreAttempt, ScoreTask } from '../../src/ports/Scorer.ts';
+import { plantedJudge } from '../interp/plantedJudge.ts';
+import { plantedAnalysis, plantedDictionary, plantedModel, plantedRows, plantedTokenizer, word } from '../interp/plantedModel.ts';
+import type { Rule } from '../interp/plantedModel.ts';
+
+const WORDS = [' cup', ' ball', ' ran', ' singing', ' house', ' garden', ' green', ' blue'];
+const rows = plantedRows(300, 128, 1);
+/** Words that fire more or less strongly by what stands before, then one feature that is active nearly everywhere and one that hardly is. */
+const rules: readonly Rule[] = [
+  ...WORDS.map((text): Rule => (ids, t) => (ids[t] === word(text) ? 1 + (t === 0 ? 0 : ids[t - 1] / 10) : 0)),
+  (ids, t) => (ids[t] % 5 === 0 ? 1 : 0),
+  (ids, t) => (t === 64 && ids[t] === word(' red') ? 1 : 0),
+];
+const [DENSE, RARE] = [WORDS.length, WORDS.length + 1];
+const analysis = plantedAnalysis(rules, rows, 2);
+const fragments = analysis.flatMap(({ exemplars }) => exemplars.filter(({ kind }) => kind === 'random'));
+const silent = await openSilentWindows({ model: plantedModel(rules), dictionary: plantedDictionary(rules), fragments, length: 32 });
+
+function taskOf(index: number, description: string): ScoreTask {
+  const { explain, scoredTop, scoredRandom, calibration, active } = splitFragments(analysis[index].exemplars);
+  return { index, explainer: 'someone', description, detail: null, top: scoredTop, random: scoredRandom, calibration, active, explained: explain.map(refOf) };
+}
+const right = WORDS.map((text, i) => taskOf(i, `the word "${text}"`));
+const shuffled = WORDS.map((_, i) => taskOf(i, `the word "${WORDS[(i + 3) % WORDS.length]}"`));
+
+function scorerOf(kind: 'detection' | 'fuzzing', chat: ChatModel, settings?: Partial<DetectionSettings>, seed = 5, bad: BadReply[] = []): ReturnType<typeof detectionScorer> {
+  const badReplies = { record: (reply: BadReply) => Promise.resolve(void bad.push(reply)) };
+  return detectionScorer({ kind, chat, tokenizer: plantedTokenizer, silent, badReplies, seed, ...(settings === undefined ? {} : { settings }) });
+}
+function scoresOf(attempts: readonly ScoreAttempt[]): (readonly Score[])[] {
+  return attempts.map((attempt) => (attempt.kind === 'scored' ? attempt.scores : assert.fail(attempt.reason)));
+}
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+for (const kind of ['detection', 'fuzzing'] as const) {
+  for (const windowsPerPrompt of [5, 1]) {
+    test(`${kind}, ${windowsPerPrompt} a prompt: the right explanation scores near 1, another feature's near chance`, async () => {
+      const scorer = scorerOf(kind, plantedJudge({ logprobs: true }), { windowsPerPrompt });
+      for (const [accuracy, f1, auc] of scoresOf(await scorer.score(right))) {
+        // Two of hundreds of random marks may hit the word; no silent window holds it.
+        for (const { value, low, high, undefinedReason } of [accuracy, f1, auc]) assert.ok(value !== null && value > 0.97 && undefinedReason === null && low! <= value && value <= high!, JSON.stringify([value, low, high]));
+        assert.equal(accuracy.promptVersion, windowsPerPrompt === 1 ? `${kind}-one-v1` : `${kind}-v1`);
+        assert.equal(accuracy.judge, 'rules');
+        assert.equal(accuracy.n, accuracy.fragments.length);
+        assert.ok(accuracy.n >= 40);
+      }
+      const wrong = scoresOf(await scorer.score(shuffled));
+      const accuracies = wrong.map(([{ value }]) => value!);
+      assert.ok(Math.abs(mean(accuracies) - 0.5) < 0.07, `${accuracies}`);
+      assert.ok(wrong.filter(([{ low, high }]) => low! <= 0.5 && 0.5 <= high!).length >= 7, JSON.stringify(wrong.map(([{ low, high }]) => [low, high])));
+      assert.ok(Math.abs(mean(wrong.map(([, , { value }]) => value!)) - 0.5) < 0.07);
+    });
+  }
+}
+
+test('a judge that only says yes and no has no AUC', async () => {
+  for (const [accuracy, , auc] of scoresOf(await scorerOf('detection', plantedJudge()).score(right))) {
+    assert.equal(accuracy.value, 1);
+    assert.deepEqual([auc.value, auc.low, auc.high, auc.undefinedReason], [null, null, null, NO_PROBABILITIES]);
+  }
+});
+
+test('no window shares text with what the explainer read; active windows are active, silent ones silent, equally many', async () => {
+  for (const [i, [{ fragments: shown }]] of scoresOf(await scorerOf('fuzzing', plantedJudge()).score(right)).entries()) {
+    assert.equal(new Set(shown.map(({ row, start }) => `${row} ${start}`)).size, shown.length);
+    assert.ok(!shown.some((ref) => right[i].explained.some((read) => sharesText(ref, read))));
+    const active = shown.filter(({ row, start, length }) => Array.from({ length }, (_, t) => rules[i](rows[row], start + t)).some((a) => a > 0));
+    assert.equal(active.length * 2, shown.length);
+  }
+});
+
+test('in 100 random features no window shares text with what the explainer read', async () => {
+  const many: readonly Rule[] = Array.from({ length: 100 }, (_, j) => (ids, t) => (ids[t] === 1 + (j % 35) && (j < 35 || t % 2 === j % 2) ? 1 + Rng.derive(j, t).next() : 0));
+  const analyses = plantedAnalysis(many, rows, 7);
+  const pool = await openSilentWindows({ model: plantedModel(many), dictionary: plantedDictionary(many), fragments: analyses.slice(0, 12).flatMap(({ exemplars }) => exemplars), length: 32 });
+  const scorer = detectionScorer({ kind: 'detection', chat: plantedJudge(), tokenizer: plantedTokenizer, silent: pool, badReplies: { record: () => Promise.resolve() }, seed: 3 });
+  const tasks = analyses.map(({ index, exemplars }): ScoreTask => {
+    const split = splitFragments(exemplars);
+    return { ...taskOf(0, 'anything'), index, top: split.scoredTop, random: split.scoredRandom, active: split.active, explained: split.explain.map(refOf) };
+  });
+  let windows = 0;
+  for (const [i, [{ fragments: shown }]] of scoresOf(await scorer.score(tasks)).entries()) {
+    windows += shown.length;
+    assert.ok(!shown.some((ref) => tasks[i].explained.some((read) => sharesText(ref, read))));
+  }
+  assert.ok(windows > 3000, `only ${windows} windows`);
+});
+
+test('the same seed asks the same, another seed something else, and the plan says how much', async () => {
+  for (const kind of ['detection', 'fuzzing'] as const) {
+    const ask = async (seed: number): Promise<string[]> => {
+      const judge = plantedJudge();
+      await scorerOf(kind, judge, undefined, seed).score(right);
+      return judge.asked.map((request) => JSON.stringify(request)).sort();
+    };
+    const asked = await ask(5);
+    assert.deepEqual(await ask(5), asked);
+    assert.notDeepEqual(await ask(6), asked);
+    const judge = plantedJudge();
+    const plan = scorerOf(kind, judge).plan!(right);
+    assert.equal(judge.asked.length, 0);
+    const sizes = asked.map((text) => {
+      const request = JSON.parse(text) as { messages: { content: string }[]; maxTokens: number };
+      return `${request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0)} ${request.maxTokens}`;
+    });
+    assert.deepEqual(plan.map(({ promptBytes, maxTokens }) => `${promptBytes} ${maxTokens}`).sort(), sizes.sort());
+    for (const { expectedTokens, maxTokens } of plan) assert.ok(expectedTokens > 0 && expectedTokens <= maxTokens);
+  }
+});
+
+test('an answer that makes no sense is recorded and asked again', async () => {
+  const bad: BadReply[] = [];
+  const judge = plantedJudge({ spoil: ({ attempt }, reply) => (attempt === 0 ? `${reply.slice(0, -3)}` : reply) });
+  for (const [{ value }] of scoresOf(await scorerOf('detection', judge, undefined, 5, bad).score(right.slice(0, 2)))) assert.equal(value, 1);
+  assert.equal(bad.length, judge.asked.length / 2);
+  assert.ok(bad.every(({ reason, promptVersion, attempt }) => reason === 'no list of zeros and ones' && promptVersion === 'detection-v1' && attempt === 0));
+});
+
+test('a prompt that never gets an answer fails the feature, with no score on the rest, and the others are scored', async () => {
+  const bad: BadReply[] = [];
+  let spoiled: string | null = null;
+  const judge = plantedJudge({
+    spoil: ({ messages }, reply) => {
+      const question = messages.at(-1)!.content;
+      if (question.includes(`"${WORDS[1]}"`)) spoiled ??= question;
+      return question === spoiled ? 'I would rather not say.' : reply;
+    },
+  });
+  const attempts = await scorerOf('detection', judge, undefined, 5, bad).score(right.slice(0, 3));
+  assert.deepEqual(attempts.map(({ kind, index }) => [kind, index]), [['scored', 0], ['failed', 1], ['scored', 2]]);
+  assert.deepEqual(attempts[1], { kind: 'failed', index: 1, reason: 'no list of zeros and ones' });
+  assert.equal(bad.length, 3);
+});
+
+test('too few windows of either kind: no score, with the reason, and nothing is asked', async () => {
+  const judge = plantedJudge();
+  const attempts = scoresOf(await scorerOf('detection', judge).score([taskOf(DENSE, 'anything'), taskOf(RARE, 'anything')]));
+  for (const [i, reason] of ['fewer than 10 windows where it is silent', 'fewer than 10 held-out windows where it is active'].entries()) {
+    assert.deepEqual(attempts[i].map(({ scorer, value, undefinedReason, n }) => [scorer, value, undefinedReason, n]), ['detection-balanced-accuracy', 'detection-f1', 'detection-auc'].map((name) => [name, null, reason, 0]));
+  }
+  assert.equal(judge.asked.length, 0);
+  assert.deepEqual(scorerOf('detection', judge).plan!([taskOf(DENSE, 'anything')]), []);
+});
+
+test('settings that make no sense are refused', () => {
+  for (const windowsPerPrompt of [0, 1.5, -1]) assert.throws(() => scorerOf('detection', plantedJudge(), { windowsPerPrompt }), { code: 'BAD_INPUT' });
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sharesText, windowRef } from '../../src/interp/detectionWindows.ts';
+import type { TextWindow } from '../../src/interp/detectionWindows.ts';
+import { Rng } from '../../src/math/rng.ts';
+import { openSilentWindows } from '../../src/pipelines/silentWindows.ts';
+import { plantedDictionary, plantedModel, plantedRows } from '../interp/plantedModel.ts';
+import type { Rule } from '../interp/plantedModel.ts';
+
+const COLS = 128;
+const rows = plantedRows(200, COLS, 3);
+/** Random features: one of two words, sometimes only after a third; some fire more often than others. */
+const rules: readonly Rule[] = Array.from({ length: 100 }, (_, feature): Rule => {
+  const rng = Rng.derive(12, feature);
+  const [a, b, before] = [1 + rng.int(35), 1 + rng.int(35), 1 + rng.int(35)];
+  const needsBefore = rng.next() < 0.5;
+  return (ids, t) => ((ids[t] === a || ids[t] === b) && (!needsBefore || (t > 0 && ids[t - 1] === before)) ? 1 + a : 0);
+});
+const fragments: readonly TextWindow[] = rows.flatMap((ids, row) => [0, 64].map((start) => ({ row, start, ids: [...ids.subarray(start, start + 64)] })));
+const model = plantedModel(rules);
+const dictionary = plantedDictionary(rules);
+
+test('windows are silent on every token, share no text with what is excluded, and repeat with the generator', async () => {
+  const silent = await openSilentWindows({ model, dictionary, fragments, length: 32 });
+  let given = 0;
+  for (let feature = 0; feature < rules.length; feature++) {
+    const exclude = Array.from({ length: 40 }, (_, i) => ({ row: Rng.derive(feature, i).int(rows.length), start: Rng.derive(feature, 'start', i).int(COLS - 50), length: 50 }));
+    const windows = silent.of(feature, 50, exclude, new Rng(feature));
+    given += windows.length;
+    assert.equal(new Set(windows.map(({ row, start }) => `${row} ${start}`)).size, windows.length);
+    for (const window of windows) {
+      const ids = rows[window.row];
+      assert.deepEqual(window.ids, [...ids.subarray(window.start, window.start + 32)]);
+      for (let t = window.start; t < window.start + 32; t++) assert.ok(rules[feature](ids, t) <= 0, `feature ${feature} is active at ${t}`);
+      assert.ok(!exclude.some((ref) => sharesText(ref, windowRef(window))));
+    }
+    assert.deepEqual(silent.of(feature, 50, exclude, new Rng(feature)), windows);
+  }
+  assert.ok(given > 2500, `only ${given} windows`);
+});
+
+test('none that is silent is kept back', async () => {
+  const silent = await openSilentWindows({ model, dictionary, fragments, length: 32 });
+  // 200 rows give two windows at their start and one that has 32 tokens of its fragment before it.
+  assert.equal(silent.size, 600);
+  for (const feature of [0, 1, 2, 3]) {
+    const expected = rows.flatMap((ids, row) => [0, 32, 96].filter((start) => Array.from({ length: 32 }, (_, t) => rules[feature](ids, start + t)).every((a) => a <= 0)).map((start) => `${row} ${start}`));
+    assert.deepEqual(silent.of(feature, Infinity, [], new Rng(1)).map(({ row, start }) => `${row} ${start}`).sort(), expected.sort());
+  }
+});
+
+test('fragments that share text with earlier ones, and those too short for text before the window, are left out', async () => {
+  const cut = (row: number, start: number, length: number): TextWindow => ({ row, start, ids: [...rows[row].subarray(start, start + length)] });
+  const silent = await openSilentWindows({ model, dictionary, fragments: [cut(0, 0, 64), cut(0, 0, 64), cut(0, 40, 64), cut(1, 3, 40), cut(2, 0, 20), cut(3, 0, 40), cut(4, 8, 100)], length: 32 });
+  // Row 0: 2; row 3: the last 32 of 40; row 4: those that begin at 36 and 68 of the fragment.
+  assert.equal(silent.size, 5);
+});
+
+test('what it finds does not depend on how many runs go at once', async () => {
+  const alone = await openSilentWindows({ model: { ...model, concurrency: 1 }, dictionary, fragments, length: 32 });
+  const many = await openSilentWindows({ model: { ...model, concurrency: 7 }, dictionary, fragments, length: 32 });
+  assert.equal(alone.identity, many.identity);
+  for (let feature = 0; feature < 100; feature++) assert.deepEqual(alone.of(feature, 50, [], new Rng(1)), many.of(feature, 50, [], new Rng(1)));
+  assert.notEqual((await openSilentWindows({ model, dictionary, fragments: fragments.slice(1), length: 32 })).identity, alone.identity);
+});
+
+test('a window needs a token', async () => {
+  await assert.rejects(openSilentWindows({ model, dictionary, fragments, length: 0 }), { code: 'BAD_INPUT' });
+});
