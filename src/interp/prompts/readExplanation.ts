@@ -15,7 +15,7 @@ export interface AskedForExplanation {
 }
 
 const LABEL = /^(?:(?:the |my |final |short |one[- ]sentence )*(?:explanation|description|answer|phrase|summary|label|feature(?: \d+)?|result|output)(?: (?:of|for) (?:the |this )?feature(?: \d+)?)?|this feature)\s*(?:[:：]|\s[-–—]\s)\s*/iu;
-const LABEL_WITHIN = /(?:^|\n)\s*(?:final |short )?(?:explanation|description|answer|phrase)\s*[:：]/iu;
+const LABEL_WITHIN = /(?:^|\n)\s*(?:final |short )?(?:explanation|description|answer|phrase)\s*[:：]\s*\S/iu;
 const LIST_MARKER = /^(?:[-*•–—]|\(?\d{1,2}[.)]|#{1,6}|>)\s+/u;
 const LIST_LINE = /^\s*(?:[-*•]|\(?\d{1,2}[.)])\s+\S/u;
 /** `Sure, here is …:` and the like. */
@@ -40,6 +40,7 @@ export function readExplanation(reply: PromptReply, asked: AskedForExplanation):
   const said = spoken.replace(NEXT_QUESTION, '');
   if (said === '') return { bad: 'the reply is empty' };
   if (PROMPT_MARKS.test(said)) return { bad: 'the reply repeats the prompt' };
+  if (said.includes('```')) return { bad: 'the reply is code' };
   if (isList(said)) return { bad: 'the reply is a list' };
   const { answer, last } = firstLine(said, asked.beginning);
   if (answer === '') return { bad: said === spoken ? 'the reply is empty' : 'the reply repeats the prompt' };

@@ -13,12 +13,13 @@ const CHANNEL = /[\s\S]*<\|(?:message|final)\|>/u;
 const END_OF_TURN = /(?:<\|[\w ]*\|>|<\/s>|<end_of_turn>)[\s\S]*$/u;
 
 /**
- * What a model says after thinking: reasoning blocks, code fences, control tokens and control characters are taken away. Null when
+ * What a model says after thinking: reasoning blocks, fences of text or JSON, control tokens and
+ * control characters are taken away; the fence of a program stays to tell that it is one. Null when
  * a reasoning block never ends, so that there is no answer.
  */
 export function replyText(text: string): string | null {
   let said = text.replaceAll(THOUGHT, ' ').replace(THOUGHT_CLOSES, ' ');
   if (THOUGHT_OPENS.test(said)) return null;
   said = said.replace(CHANNEL, '').replace(END_OF_TURN, '');
-  return said.replaceAll(/^[ \t]*(?:```|~~~)[\w-]*[ \t]*$/gmu, '').replaceAll(/[\uFFFD\p{Co}\p{Cs}]|(?![\n\t])\p{Cc}/gu, '').trim();
+  return said.replaceAll(/^[ \t]*(?:```|~~~)(?:text|txt|plain|plaintext|markdown|md|json)?[ \t]*$/gimu, '').replaceAll(/[\uFFFD\p{Co}\p{Cs}]|(?![\n\t])\p{Cc}/gu, '').trim();
 }

@@ -51,6 +51,7 @@ const DRESSED: readonly string[] = [
   `${GOOD}.\n\nFeature 6\n<start>\n The\t0\n<end>\n\nThis feature is active on articles.`,
   `${GOOD}\n\nText 1: The« mill»\n\nPhrase: mills`,
   `"${GOOD}`,
+  `${GOOD}\n\nPhrase:`,
   `${GOOD}<|im_end|>\n<|im_start|>user\nmore`,
   `${GOOD}</s>`,
   `\u0007${GOOD}\u0000`,
@@ -124,6 +125,7 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   ],
   'the reply is a list': ['- rivers\n- lakes\n- seas', '1. rivers\n2. lakes', '* a river\n\n* a lake'],
   'the reply is JSON or markup': ['{"explanation": "names of rivers"}', '```json\n{"explanation": "names of rivers"}\n```', '["river", "lake"]', '[{"token": "river"', '"explanation": "rivers and lakes"', '{rivers}', '[]', '<div class="x">'],
+  'the reply is code': ['```python\nprint("rivers")\n```', 'To example script:\n\n```c++\nint main() {}'],
   'the reply has no words': ['12 7 1999', '!!! ???', '10', '— “ ” —', '0\n0\n10'],
   'the reply is too long for a description': [`rivers ${'and lakes '.repeat(60)}`],
 };
