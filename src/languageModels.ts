@@ -4,7 +4,8 @@ import { isFolder } from './adapters/hub/sourceFolder.ts';
 import { openTokenizer } from './adapters/tokenizers/openTokenizer.ts';
 import type { Config } from './config.ts';
 import { CallerError } from './domain/errors.ts';
-import type { ChatModel } from './ports/ChatModel.ts';
+import type { Budget } from './pipelines/ask/budget.ts';
+import type { ChatModel, Usage } from './ports/ChatModel.ts';
 import type { EmbeddingModel } from './ports/EmbeddingModel.ts';
 import type { ReplyCache } from './ports/ReplyCache.ts';
 
@@ -15,7 +16,16 @@ export interface LanguageModels {
   readonly embeddings: EmbeddingModel | null;
   /** Replies paid for, under CATALOG_HOME/replies. Null when no model is open. */
   readonly cache: ReplyCache | null;
+  readonly payer: Payer;
   close(): Promise<void>;
+}
+
+/** Who pays for what does not go through cachedChat. */
+export interface Payer {
+  /** Counts sendings whose answer was lost; null = nobody does. */
+  budget: Budget | null;
+  /** What probing servers cost when they were opened; taken out by who counts it. */
+  opening: Usage[];
 }
 
 /** By name; null where none is wanted. `local:FOLDER` runs an instruct model from disk, any other name is a model of the server. */
@@ -46,50 +56,73 @@ export function chosenModels(
   return { writer: needed.writer ? writer : null, judge: needed.judge ? judge : null, embeddings: needed.embeddings ? embeddings : null };
 }
 
-/** Opens the models named, each once; nothing is asked before their first use, but what probing their abilities takes. */
-export async function openLanguageModels(host: LanguageModelHost, names: LanguageModelNames, concurrency: number): Promise<LanguageModels> {
+export interface LanguageModelOptions {
+  /** Requests to a server at once. */
+  readonly concurrency: number;
+  /** For a whole answer; default 120,000. */
+  readonly timeoutMs?: number;
+  /** One line for people, when everything waits for a server. */
+  readonly say?: (line: string) => void;
+}
+
+/**
+ * Opens the models named, each once. What a server can do is probed by two tiny requests when it is first met, and kept in the reply
+ * cache. The caller asks the models through cachedChat with `cache`, and closes them when nothing is under way.
+ */
+export async function openLanguageModels(host: LanguageModelHost, names: LanguageModelNames, options: LanguageModelOptions): Promise<LanguageModels> {
+  const none = names.writer === null && names.judge === null && names.embeddings === null;
+  const cache = none ? null : await openReplyCache(join(host.home, 'replies'));
+  const payer: Payer = { budget: null, opening: [] };
+  const context: Opening = { host, cache, payer, options };
   const opened = new Map<string, ChatModel>();
   const chat = async (name: string): Promise<ChatModel> => {
     const known = opened.get(name);
     if (known !== undefined) return known;
-    const model = name.startsWith(LOCAL) ? await openLocal(name.slice(LOCAL.length), host) : await openServed(name, host, concurrency);
+    const model = name.startsWith(LOCAL) ? await openLocal(name.slice(LOCAL.length), host) : await openServed(name, context);
     opened.set(name, model);
     return model;
   };
-  const closeModels = async (): Promise<void> => {
+  let embeddings: Awaited<ReturnType<typeof openEmbedding>> | null = null;
+  const close = async (): Promise<void> => {
     for (const model of opened.values()) await model.close();
+    embeddings?.close();
+    await cache?.close();
   };
   try {
     const writer = names.writer === null ? null : await chat(names.writer);
     const judge = names.judge === null ? null : await chat(names.judge);
-    const embeddings = names.embeddings === null ? null : await openEmbedding(names.embeddings, host, concurrency);
-    const cache = writer === null && judge === null && embeddings === null ? null : await openReplyCache(join(host.home, 'replies'));
-    return {
-      writer,
-      judge,
-      embeddings,
-      cache,
-      async close() {
-        await closeModels();
-        await cache?.close();
-      },
-    };
+    if (names.embeddings !== null) embeddings = await openEmbedding(names.embeddings, context);
+    return { writer, judge, embeddings, cache, payer, close };
   } catch (error) {
-    await closeModels();
+    await close();
     throw error;
   }
 }
 
-// The clients are loaded when one is wanted: most commands ask no language model.
-
-async function openServed(name: string, host: LanguageModelHost, concurrency: number): Promise<ChatModel> {
-  const { openChatModel } = await import('./adapters/openai/openaiChat.ts');
-  return openChatModel({ ...serverOf(host, name), model: name, concurrency });
+interface Opening {
+  readonly host: LanguageModelHost;
+  readonly cache: ReplyCache | null;
+  readonly payer: Payer;
+  readonly options: LanguageModelOptions;
 }
 
-async function openEmbedding(name: string, host: LanguageModelHost, concurrency: number): Promise<EmbeddingModel> {
+function connectionOf(model: string, { host, payer, options: { concurrency, say, timeoutMs } }: Opening) {
+  const onLost = async (usage: Usage, again: boolean): Promise<void> => payer.budget?.lost(usage, again);
+  return { ...serverOf(host, model), model, concurrency, say, timeoutMs, onLost };
+}
+
+// The clients are loaded when one is wanted: most commands ask no language model.
+
+async function openServed(name: string, opening: Opening): Promise<ChatModel> {
+  const { openChatModel } = await import('./adapters/openai/openaiChat.ts');
+  const chat = await openChatModel({ ...connectionOf(name, opening), ...(opening.cache === null ? {} : { cache: opening.cache }) });
+  opening.payer.opening.push(chat.openingUsage);
+  return chat;
+}
+
+async function openEmbedding(name: string, opening: Opening): Promise<EmbeddingModel & { close(): void }> {
   const { openEmbeddingModel } = await import('./adapters/openai/openaiEmbeddings.ts');
-  return openEmbeddingModel({ ...serverOf(host, name), model: name, concurrency });
+  return openEmbeddingModel(connectionOf(name, opening));
 }
 
 function serverOf({ languageModels: { baseUrl, apiKey } }: LanguageModelHost, name: string): { baseUrl: string; apiKey: string | undefined } {

@@ -23,6 +23,7 @@ export interface ExplainFlags {
   readonly priceIn?: number;
   readonly priceOut?: number;
   readonly concurrency: number;
+  readonly timeout?: number;
 }
 
 export function withExplainOptions(command: Command): Command {
@@ -41,7 +42,8 @@ export function withExplainOptions(command: Command): Command {
     .option('--budget-usd <amount>', 'money that they may cost; needs --price-in and --price-out', number(0, 1e9))
     .option('--price-in <usd>', 'US dollars per million tokens of prompts', number(0, 1e6))
     .option('--price-out <usd>', 'US dollars per million tokens of replies', number(0, 1e6))
-    .option('--concurrency <requests>', 'requests to the language model at once', count(), 8);
+    .option('--concurrency <requests>', 'requests to the language model at once', count(), 8)
+    .option('--timeout <seconds>', 'for a whole answer of a language model; a request that took longer is sent again (default: 120)', number(0.1, 300));
 }
 
 /** The flags as the stage takes them; throws BAD_INPUT where they contradict each other. */
@@ -73,6 +75,7 @@ export function explainChoiceOf(flags: ExplainFlags & { readonly seed: number })
     concurrency: flags.concurrency,
     budget: { tokens: budgetTokens ?? null, usd: budgetUsd ?? null },
     prices: priceIn === undefined || priceOut === undefined ? null : { promptPerMillion: priceIn, completionPerMillion: priceOut },
+    ...(flags.timeout === undefined ? {} : { timeoutMs: 1000 * flags.timeout }),
     ...(flags.chunk === undefined ? {} : { chunk: flags.chunk }),
   };
 }

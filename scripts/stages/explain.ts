@@ -38,12 +38,16 @@ export interface ExplainStageOptions {
   readonly prices: Prices | null;
   /** Requests at once. */
   readonly concurrency: number;
+  /** For a whole answer of a language model. */
+  readonly timeoutMs?: number;
   /** Features explained together; by default 64 for `pattern`, 1 for language models. */
   readonly chunk?: number;
   /** Dictionaries by name instead of those of the set. */
   readonly only?: readonly string[];
   /** A finished run over all features serves one over fewer; the current runs are then left as they are. */
   readonly reuseWider?: boolean;
+  /** What the budget's other stages spent so far; this one adds its own. */
+  readonly spent?: Spent;
 }
 
 export const EXPLAIN_STAGE_DEFAULTS: ExplainStageOptions = {
@@ -75,11 +79,11 @@ export async function explainStage(workspace: Workspace, located: LocatedModel, 
   const members = await openDictionaries(workspace, located.name, set, options.only);
   if (options.protocol === 'paper') for (const member of members) await checkPaperAnalysis(workspace, member);
   const choice = choiceOf(options);
-  const models = await openLanguageModels(config, chosenModels(modelsNeeded(choice), options, config.languageModels), options.concurrency);
+  const models = await openLanguageModels(config, chosenModels(modelsNeeded(choice), options, config.languageModels), { concurrency: options.concurrency, ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }), say: (line) => workspace.progress.say(line) });
   try {
     const context: ExplainContext = { workspace, model, tokenizer, models, options, choice };
     const explained: ExplainedDictionary[] = [];
-    const spent: Spent = { tokens: 0, usd: 0 };
+    const spent = options.spent ?? { tokens: 0, usd: 0 };
     for (const member of members) {
       const found = await widerRun(context, member);
       const { run, dir } = found ?? (await explainMember(context, located, member, spent));

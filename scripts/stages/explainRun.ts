@@ -95,19 +95,24 @@ function partsOf({ tokenizer, models }: ExplainContext, budget: Budget | null, u
   return { tokenizer, writer, judge, embeddings, badReplies };
 }
 
-async function openBudget({ workspace, options }: ExplainContext, before: Spent, dir: string): Promise<Budget> {
+async function openBudget({ workspace, options, models }: ExplainContext, before: Spent, dir: string): Promise<Budget> {
   const left = (limit: number | null, spent: number, unit: string): number | null => {
     if (limit === null) return null;
     if (spent >= limit) throw new CallerError('BUDGET_REACHED', `the budget of ${limit} ${unit} went into the dictionaries before this one; raise it and run again`);
     return limit - spent;
   };
   const { tokens, usd } = options.budget;
-  return Budget.open({
+  const budget = await Budget.open({
     tokens: left(tokens, before.tokens, 'tokens'),
     usd: left(usd, before.usd, 'USD'),
     prices: options.prices,
     ledger: { artefacts: workspace.artefacts, path: join(dir, 'ledger.ndjson') },
   });
+  models.payer.budget = budget;
+  for (const usage of models.payer.opening.splice(0)) {
+    if (usage.promptTokens + usage.completionTokens > 0) await (await budget.reserve(usage)).settle(usage);
+  }
+  return budget;
 }
 
 async function deviation(artefacts: Artefacts, path: string, features: number | 'all'): Promise<PaperDeviation> {

@@ -1,6 +1,7 @@
 import type { DictionaryWeights } from '../domain/dictionary.ts';
-import { CallerError, invariant } from '../domain/errors.ts';
+import { CallerError, InvariantError, invariant } from '../domain/errors.ts';
 import type { Exemplar } from '../domain/feature.ts';
+import { WINDOW_TOKENS } from '../interp/detectionWindows.ts';
 import { PATTERN_SETTINGS } from '../interp/pattern/settings.ts';
 import type { BadReplyLog } from '../ports/BadReplyLog.ts';
 import type { ChatModel } from '../ports/ChatModel.ts';
@@ -9,15 +10,26 @@ import type { Explainer } from '../ports/Explainer.ts';
 import type { Scorer } from '../ports/Scorer.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
+import { detectionScorer } from './detectionScorer.ts';
+import { embeddingScorer } from './embeddingScorer.ts';
 import { llmExplainer } from './llmExplainer.ts';
 import { llmSimulator } from './llmSimulator.ts';
 import { scorersOf, type MethodName, type MethodNames } from './methodNames.ts';
 import { PATTERN_EXPLAINER, openPatternExplainer } from './patternExplainer.ts';
 import { patternSimulator } from './patternSimulator.ts';
 import type { ProbeCost } from './probeReader.ts';
-type SilentWindows = null;
-const NO_WINDOWS = null;
+import { SILENT_POOL_FRAGMENTS, openSilentWindows, type SilentWindows } from './silentWindows.ts';
 import { simulationScorer } from './simulationScorer.ts';
+
+/** Stands for the windows where a run's identity is wanted: they follow from the analysis, which is another part of it. */
+const NO_WINDOWS: SilentWindows = {
+  length: WINDOW_TOKENS,
+  size: 0,
+  identity: `${SILENT_POOL_FRAGMENTS} fragments of the analysis in windows of ${WINDOW_TOKENS}`,
+  of: () => {
+    throw new InvariantError('bug: windows were asked for before they were opened');
+  },
+};
 
 export interface MethodChoice extends MethodNames {
   /** Also scores of simulations calibrated on fragments that are not scored. */
@@ -106,10 +118,10 @@ function judging(choice: MethodChoice, { judge, embeddings, tokenizer, badReplie
         return simulated('json');
       case 'detection':
       case 'fuzzing':
-        throw new CallerError('UNSUPPORTED', `${name}${String(silent)}`);
+        return detectionScorer({ kind: name, chat: asked(judge), tokenizer, silent, badReplies, seed });
       case 'embedding':
         invariant(embeddings !== null, 'embedding scorer without an embedding model');
-        throw new CallerError('UNSUPPORTED', name);
+        return embeddingScorer({ embeddings, tokenizer, silent, seed });
     }
   });
 }
@@ -120,6 +132,5 @@ function asked(judge: ChatModel | null): ChatModel {
 }
 
 async function windowsOf({ model, dictionary, fragments }: Subject): Promise<SilentWindows> {
-  void [model, dictionary, fragments];
-  return null;
+  return openSilentWindows({ model, dictionary, fragments: (await fragments()).slice(0, SILENT_POOL_FRAGMENTS), length: WINDOW_TOKENS });
 }
