@@ -19,7 +19,7 @@ import type { Tokenizer } from '../ports/Tokenizer.ts';
 import { askUntilParsed } from './ask/askUntilParsed.ts';
 import { boundedParallel } from './boundedParallel.ts';
 import { forEachTask } from './forEachTask.ts';
-import { WINDOW_DEFAULTS, heldOutWindows } from './heldOutWindows.ts';
+import { WINDOW_DEFAULTS, WINDOW_RULES, heldOutWindows } from './heldOutWindows.ts';
 import type { WindowSettings } from './heldOutWindows.ts';
 import type { SilentWindows } from './silentWindows.ts';
 
@@ -122,7 +122,7 @@ export function detectionScorer({ kind, chat, tokenizer, silent, badReplies, see
     name: kind,
     judge: chat.name,
     promptVersion: prompt.version,
-    parameters: { kind, judge: chat.identity, promptVersion: prompt.version, settings, silent: silent.identity, seed },
+    parameters: { kind, judge: chat.identity, promptVersion: prompt.version, settings, windows: WINDOW_RULES, silent: silent.identity, seed },
     judges: () => true,
     score: (tasks) => forEachTask(tasks, scoreOne),
     plan: (tasks) =>

@@ -5,7 +5,7 @@ import type { EmbeddingModel } from '../ports/EmbeddingModel.ts';
 import type { ScoreAttempt, Scorer, ScoreTask } from '../ports/Scorer.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
 import { forEachTask } from './forEachTask.ts';
-import { WINDOW_DEFAULTS, heldOutWindows } from './heldOutWindows.ts';
+import { WINDOW_DEFAULTS, WINDOW_RULES, heldOutWindows } from './heldOutWindows.ts';
 import type { SilentWindows } from './silentWindows.ts';
 
 export interface EmbeddingInput {
@@ -52,7 +52,7 @@ export function embeddingScorer({ embeddings, tokenizer, silent, seed }: Embeddi
     name: 'embedding',
     judge: embeddings.name,
     promptVersion: null,
-    parameters: { judge: embeddings.identity, settings: WINDOW_DEFAULTS, silent: silent.identity, seed },
+    parameters: { judge: embeddings.identity, settings: WINDOW_DEFAULTS, windows: WINDOW_RULES, silent: silent.identity, seed },
     judges: () => true,
     score: (tasks) => forEachTask(tasks, scoreOne),
   };

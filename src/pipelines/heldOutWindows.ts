@@ -13,6 +13,9 @@ export interface WindowSettings {
   readonly minPerClass: number;
 }
 
+/** How windows are cut and chosen (here, in detectionWindows.ts and silentWindows.ts) and marked (fuzzMarks.ts); a change gets a new one. */
+export const WINDOW_RULES = 'windows-v1';
+
 /** delphi: ten quantiles, five from each, as many that do not activate. */
 export const WINDOW_DEFAULTS: WindowSettings = { bands: 10, perBand: 5, minPerClass: 10 };
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openChatModel } from '../../src/adapters/openai/openaiChat.ts';
 import type { Score } from '../../src/domain/feature.ts';
 import { sharesText } from '../../src/interp/detectionWindows.ts';
 import { refOf, splitFragments } from '../../src/interp/split.ts';
@@ -11,7 +12,10 @@ import { openSilentWindows } from '../../src/pipelines/silentWindows.ts';
 import type { BadReply } from '../../src/ports/BadReplyLog.ts';
 import type { ChatModel } from '../../src/ports/ChatModel.ts';
 import type { ScoreAttempt, ScoreTask } from '../../src/ports/Scorer.ts';
-import { plantedJudge } from '../interp/plantedJudge.ts';
+import type { FaultPlan } from '../helpers/openaiFaults.ts';
+import { withOpenaiServer } from '../helpers/openaiServer.ts';
+import type { OpenaiServerOptions, ServerStats } from '../helpers/openaiServer.ts';
+import { judgeReply, plantedJudge } from '../interp/plantedJudge.ts';
 import { plantedAnalysis, plantedDictionary, plantedModel, plantedRows, plantedTokenizer, word } from '../interp/plantedModel.ts';
 import type { Rule } from '../interp/plantedModel.ts';
 
@@ -44,25 +48,83 @@ function scoresOf(attempts: readonly ScoreAttempt[]): (readonly Score[])[] {
 }
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
+/** Uses a judge behind the real client and a server on loopback. */
+async function overHttp(options: OpenaiServerOptions, replyLogprobs: boolean, use: (judge: ChatModel) => Promise<void>): Promise<ServerStats> {
+  return withOpenaiServer({ reply: ({ messages }) => judgeReply(messages), ...options }, async (server) => {
+    const judge = await openChatModel({
+      baseUrl: server.url, apiKey: 'k', model: 'rules', concurrency: 8, timeoutMs: 10_000, maxRetries: 6, backoffMs: 1, abilities: { promptLogprobs: false, replyLogprobs },
+    }); // prettier-ignore
+    await use(judge);
+    await judge.close();
+    return server.stats();
+  });
+}
+
+/** A digit of the reply has 0.9, its opposite 0.1. */
+const confident: OpenaiServerOptions['alternatives'] = ({ token }) => (/^[01]$/.test(token) ? { [token]: 0.9, [1 - Number(token)]: 0.1 } : { [token]: 1 });
+/** Faults that need no waiting. */
+const FAULTS: FaultPlan = { seed: 4, rate: 0.2, retryAfterMs: 1, kinds: ['dropped-before', 'rate-limit', 'server-error', 'dropped-after', 'cut-body', 'truncated-json', 'not-json', 'empty-choices', 'missing-usage'] };
+
 for (const kind of ['detection', 'fuzzing'] as const) {
   for (const windowsPerPrompt of [5, 1]) {
     test(`${kind}, ${windowsPerPrompt} a prompt: the right explanation scores near 1, another feature's near chance`, async () => {
-      const scorer = scorerOf(kind, plantedJudge({ logprobs: true }), { windowsPerPrompt });
-      for (const [accuracy, f1, auc] of scoresOf(await scorer.score(right))) {
-        // Two of hundreds of random marks may hit the word; no silent window holds it.
-        for (const { value, low, high, undefinedReason } of [accuracy, f1, auc]) assert.ok(value !== null && value > 0.97 && undefinedReason === null && low! <= value && value <= high!, JSON.stringify([value, low, high]));
-        assert.equal(accuracy.promptVersion, windowsPerPrompt === 1 ? `${kind}-one-v1` : `${kind}-v1`);
-        assert.equal(accuracy.judge, 'rules');
-        assert.equal(accuracy.n, accuracy.fragments.length);
-        assert.ok(accuracy.n >= 40);
-      }
-      const wrong = scoresOf(await scorer.score(shuffled));
-      const accuracies = wrong.map(([{ value }]) => value!);
-      assert.ok(Math.abs(mean(accuracies) - 0.5) < 0.07, `${accuracies}`);
-      assert.ok(wrong.filter(([{ low, high }]) => low! <= 0.5 && 0.5 <= high!).length >= 7, JSON.stringify(wrong.map(([{ low, high }]) => [low, high])));
-      assert.ok(Math.abs(mean(wrong.map(([, , { value }]) => value!)) - 0.5) < 0.07);
+      await overHttp({ alternatives: confident }, true, async (judge) => {
+        const scorer = scorerOf(kind, judge, { windowsPerPrompt });
+        for (const [accuracy, f1, auc] of scoresOf(await scorer.score(right))) {
+          // Two of hundreds of random marks may hit the word; no silent window holds it.
+          for (const { value, low, high, undefinedReason } of [accuracy, f1, auc]) assert.ok(value !== null && value > 0.97 && undefinedReason === null && low! <= value && value <= high!, JSON.stringify([value, low, high]));
+          assert.equal(accuracy.promptVersion, windowsPerPrompt === 1 ? `${kind}-one-v1` : `${kind}-v1`);
+          assert.equal(accuracy.judge, 'rules');
+          assert.equal(accuracy.n, accuracy.fragments.length);
+          assert.ok(accuracy.n >= 40);
+        }
+        const wrong = scoresOf(await scorer.score(shuffled));
+        const accuracies = wrong.map(([{ value }]) => value!);
+        assert.ok(Math.abs(mean(accuracies) - 0.5) < 0.07, `${accuracies}`);
+        assert.ok(wrong.filter(([{ low, high }]) => low! <= 0.5 && 0.5 <= high!).length >= 7, JSON.stringify(wrong.map(([{ low, high }]) => [low, high])));
+        assert.ok(Math.abs(mean(wrong.map(([, , { value }]) => value!)) - 0.5) < 0.07);
+      });
     });
   }
+}
+
+test('a server that goes wrong changes no score', async () => {
+  let calm: readonly ScoreAttempt[] = [];
+  await overHttp({}, false, async (judge) => void (calm = await scorerOf('detection', judge).score(right)));
+  const stats = await overHttp({ faults: FAULTS }, false, async (judge) => assert.deepEqual(await scorerOf('detection', judge).score(right), calm));
+  const faults = [...stats.faults.values()].reduce((a, b) => a + b, 0);
+  assert.ok(faults > 10, `only ${faults} faults`);
+});
+
+for (const windowsPerPrompt of [5, 1]) {
+  test(`AUC comes from P(yes) of each label, ${windowsPerPrompt} a prompt`, async () => {
+    // A judge of moods: what it believes of an excerpt is its text's own, leaning to the truth.
+    const belief = (text: string, feature: number): number => (text.includes(WORDS[feature]) ? 0.3 : 0.1) + 0.6 * Rng.derive(9, text).next();
+    const excerpts = (question: string): string[] => [...question.matchAll(/^Excerpt[^:]*: (.*)$/gm)].map(([, text]) => text);
+    const beliefs = (question: string): number[] => excerpts(question).map((text) => belief(text, WORDS.findIndex((w) => question.startsWith(`Description: the word "${w}"`))));
+    const options: OpenaiServerOptions = {
+      reply: ({ messages }) => {
+        const labels = beliefs(messages.at(-1)!.content).map((p) => (p > 0.5 ? 1 : 0));
+        return windowsPerPrompt === 1 ? String(labels[0]) : JSON.stringify({ labels });
+      },
+      alternatives: ({ token, before, request }) => {
+        if (!/^[01]$/.test(token)) return { [token]: 1 };
+        const p = beliefs(request.messages.at(-1)!.content)[(before.match(/[01]/g) ?? []).length];
+        return { 1: p * 0.8, 0: (1 - p) * 0.8, yes: 0.2 };
+      },
+    };
+    await overHttp(options, true, async (judge) => {
+      for (const [feature, [, , auc]] of scoresOf(await scorerOf('detection', judge, { windowsPerPrompt }).score(right)).entries()) {
+        const windows = auc.fragments.map(({ row, start, length }) => {
+          const ids = rows[row].subarray(start, start + length);
+          return { truth: ids.includes(word(WORDS[feature])), p: belief(plantedTokenizer.decode(ids).replace('<doc>', String.raw`\{new document}`), feature) };
+        });
+        const pairs = windows.filter(({ truth }) => truth).flatMap((a) => windows.filter(({ truth }) => !truth).map((b) => (a.p > b.p ? 1 : 0)));
+        assert.ok(Math.abs(auc.value! - mean(pairs)) < 1e-12, `${auc.value} ${mean(pairs)}`);
+        assert.ok(auc.value! < 0.95 && auc.low! < auc.value! && auc.value! < auc.high!);
+      }
+    });
+  });
 }
 
 test('a judge that only says yes and no has no AUC', async () => {

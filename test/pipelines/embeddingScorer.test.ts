@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openEmbeddingModel } from '../../src/adapters/openai/openaiEmbeddings.ts';
 import { OutsideError } from '../../src/domain/errors.ts';
 import type { Score } from '../../src/domain/feature.ts';
 import { refOf, splitFragments } from '../../src/interp/split.ts';
@@ -7,6 +8,7 @@ import { embeddingScorer } from '../../src/pipelines/embeddingScorer.ts';
 import { openSilentWindows } from '../../src/pipelines/silentWindows.ts';
 import type { EmbeddingModel } from '../../src/ports/EmbeddingModel.ts';
 import type { ScoreAttempt, ScoreTask } from '../../src/ports/Scorer.ts';
+import { withOpenaiServer } from '../helpers/openaiServer.ts';
 import { plantedAnalysis, plantedDictionary, plantedModel, plantedRows, plantedTokenizer, word } from '../interp/plantedModel.ts';
 import type { Rule } from '../interp/plantedModel.ts';
 
@@ -60,6 +62,24 @@ test("the right explanation is nearer to text where the feature is active, anoth
   const mean = wrong.reduce((sum, { value }) => sum + value!, 0) / wrong.length;
   assert.ok(Math.abs(mean - 0.5) < 0.07, `${wrong.map(({ value }) => value)}`);
   assert.ok(wrong.filter(({ low, high }) => low! <= 0.5 && 0.5 <= high!).length >= 5);
+});
+
+test('the same over HTTP', () => {
+  const bag = new Map<string, number>();
+  const embed = (text: string): number[] => {
+    const vector = Array.from({ length: 64 }, () => 0.001);
+    for (const [part] of text.matchAll(/\w+/g)) {
+      if (!bag.has(part)) bag.set(part, bag.size % 64);
+      vector[bag.get(part)!]++;
+    }
+    return vector;
+  };
+  return withOpenaiServer({ embed }, async (server) => {
+    const embeddings = openEmbeddingModel({ baseUrl: server.url, apiKey: 'k', model: 'bag', backoffMs: 1, timeoutMs: 10_000 });
+    const scorer = embeddingScorer({ embeddings, tokenizer: plantedTokenizer, silent, seed: 5 });
+    for (const { value, n } of (await scorer.score(WORDS.map((text, i) => taskOf(i, text)))).map(scoreOf)) assert.ok(value! > 0.9 && n >= 40, `${value}`);
+    embeddings.close();
+  });
 });
 
 test('a description that is equally near to everything scores one half', async () => {
