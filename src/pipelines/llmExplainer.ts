@@ -14,6 +14,7 @@ import type { ExplainAttempt, Explainer, ExplainTask } from '../ports/Explainer.
 import type { RequestSize } from '../ports/RequestSize.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
 import { askUntilParsed, ATTEMPTS } from './ask/askUntilParsed.ts';
+import { boundedParallel } from './boundedParallel.ts';
 
 export { isLlmMethod, LLM_METHODS } from '../interp/prompts/methods.ts';
 export type { LlmMethod } from '../interp/prompts/methods.ts';
@@ -35,12 +36,15 @@ export interface LlmExplainerInput {
   readonly undecodable?: SubjectOptions['undecodable'];
 }
 
+/** Features whose prompts are held at once: more than any server is asked at a time, few enough for memory and for the event loop. */
+const IN_FLIGHT = 256;
 /** About what a one-sentence answer has, in tokens. */
 const EXPECTED_TOKENS = 25;
 
 /**
- * Asks a language model what a feature is about. One request per feature and attempt; all features of a call are under way together,
- * the chat model bounds how many. A reply that is no explanation is recorded and asked again; after the last attempt the feature has
+ * Asks a language model what a feature is about. One request per feature and attempt; the features of a call are under way together,
+ * the chat model bounds how many are asked at a time. When one throws, those under way come to their end first: what was paid for
+ * reaches the cache. A reply that is no explanation is recorded and asked again; after the last attempt the feature has
  * failed, with the last reason.
  */
 export function llmExplainer(input: LlmExplainerInput): Explainer {
@@ -72,12 +76,11 @@ export function llmExplainer(input: LlmExplainerInput): Explainer {
       tokenizer: tokenizer.hash, seed,
     }, // prettier-ignore
     async explain(tasks: readonly ExplainTask[]): Promise<readonly ExplainAttempt[]> {
-      // Every request under way comes to its end before a failure is thrown: what was paid for reaches the cache.
-      const settled = await Promise.allSettled(tasks.map(explainOne));
-      return settled.map((one) => {
-        if (one.status === 'rejected') throw one.reason;
-        return one.value;
+      const attempts: ExplainAttempt[] = [];
+      await boundedParallel(tasks.length, IN_FLIGHT, async (i) => {
+        attempts[i] = await explainOne(tasks[i]);
       });
+      return attempts;
     },
     plan: (tasks: readonly ExplainTask[]): readonly RequestSize[] =>
       tasks.flatMap((task) => {
@@ -91,8 +94,13 @@ export function llmExplainer(input: LlmExplainerInput): Explainer {
 
 /** How the subject model's tokens are shown in prompts. */
 export function wordingOf(tokenizer: Tokenizer): TokenWording {
+  const texts = new Map<number, string>();
   return {
-    token: (id) => tokenizer.token(id),
+    token(id) {
+      let text = texts.get(id);
+      if (text === undefined) texts.set(id, (text = tokenizer.token(id)));
+      return text;
+    },
     decode: (ids) => tokenizer.decode(ids),
     separators: new Set([tokenizer.eosId, tokenizer.bosId].filter((id) => id !== null)),
   };

@@ -198,13 +198,15 @@ test('three bad replies: failed, with the last reason, each attempt another requ
   assert.deepEqual(chat.asked.map(({ temperature }) => temperature), [0, 0.7, 0.7]);
 });
 
-test('when the model cannot be reached that is thrown, after everything under way has come to its end', async () => {
+test('when the model cannot be reached nothing more is asked, and that is thrown after everything under way has come to its end', async () => {
+  let begun = 0;
   let finished = 0;
   const slow = chatOf(reading);
   const chat: ChatModel = {
     ...slow,
     async chat(request) {
       if (lastOf(request) === first) throw new OutsideError('test', 'no connection');
+      begun++;
       await new Promise((resolve) => setImmediate(resolve));
       const reply = await slow.chat(request);
       finished++;
@@ -214,6 +216,8 @@ test('when the model cannot be reached that is thrown, after everything under wa
   const probe = chatOf(reading);
   await explainer('max-act', probe).it.explain(tasks.slice(0, 1));
   const first = lastOf(probe.asked[0]);
-  await assert.rejects(explainer('max-act', chat).it.explain(tasks), { name: 'OutsideError', message: 'no connection' });
-  assert.equal(finished, tasks.length - 1);
+  const many = [tasks[0], ...Array.from({ length: 999 }, (_, i) => ({ ...tasks[1 + (i % 4)], index: 10 + i }))];
+  await assert.rejects(explainer('max-act', chat).it.explain(many), { name: 'OutsideError', message: 'no connection' });
+  assert.equal(finished, begun);
+  assert.ok(begun > 0 && begun < many.length / 2, `${begun} of ${many.length} were begun`);
 });

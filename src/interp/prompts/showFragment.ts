@@ -32,6 +32,10 @@ export function undecodable(ids: ArrayLike<number>, wording: TokenWording): bool
  * levels; all others one by one. `ids` and `levels` have one length; so has the result unless characters were joined.
  */
 export function showFragment(ids: readonly number[], levels: ArrayLike<number>, wording: TokenWording): ShownToken[] {
+  const texts = ids.map((id) => wording.token(id));
+  // The usual case: the texts of the tokens are the text of the fragment.
+  const plain = wording.decode(ids) === texts.join('') && !texts.some((text) => text.includes(UNDECODABLE));
+  if (plain) return ids.map((id, t) => ({ text: shownAs(wording.separators.has(id), texts[t]), level: levels[t] }));
   const shown: ShownToken[] = [];
   for (let t = 0; t < ids.length; ) {
     const n = characterLength(ids, t, wording);
@@ -53,8 +57,12 @@ function characterLength(ids: readonly number[], t: number, wording: TokenWordin
 }
 
 function shownToken(ids: readonly number[], before: number | undefined, wording: TokenWording): string {
-  if (ids.length === 1 && wording.separators.has(ids[0])) return SEPARATOR;
-  const text = textAfter(ids, before, wording);
+  const separates = ids.length === 1 && wording.separators.has(ids[0]);
+  return shownAs(separates, separates ? '' : textAfter(ids, before, wording));
+}
+
+function shownAs(separates: boolean, text: string): string {
+  if (separates) return SEPARATOR;
   return text === '' ? NOTHING : shownText(text);
 }
 

@@ -78,6 +78,8 @@ const KEPT: readonly (readonly [string, string])[] = [
   ['apologies and the word "sorry"', 'apologies and the word "sorry"'],
   ['words that mean nothing or none', 'words that mean nothing or none'],
   ['the river', 'the river'],
+  ['the word that comes directly after "not"', 'the word that comes directly after "not"'],
+  ['words about planets and comets', 'words about planets and comets'],
   ['名詞 the author uses for rivers', '名詞 the author uses for rivers'],
   ['descriptions, answers: and explanations of rules', 'descriptions, answers: and explanations of rules'],
   ['2 or more digits in a row', '2 or more digits in a row'],
@@ -119,7 +121,7 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   'the reply thinks aloud instead of answering': ['Let me look at the fragments first.', 'Okay, so I need to find what it is.', 'We need to describe the feature.', 'First, I look at the strongest tokens.', 'The user wants one sentence.', 'Looking at the numbers, they vary.'],
   'the reply repeats the prompt': [
     'The old mill stood beside a narrow river until the great flood', '"stood beside a narrow river until the great flood of spring."', '<start>\n river\t10\n<end>', ' river\t10', 'river\t10\nflood\t0',
-    'Strongest: « river». Just before it: « narrow».', 'Text 1: The old mill', 'words about watching planets, comets and the night sky', 'This feature is active on units of weight, in recipes as well as for goods that are carried.',
+    'Strongest: « river». Just before it: « narrow».', 'Text 1: The old mill', 'words about watching planets, comets and the night sky', 'the word that comes after "not" or "never"', 'This feature is active on units of weight, in recipes as well as for goods that are carried.',
     'High numbers matter most. Say what the active tokens have in common, or what stands before them', 'Find out what it looks for, and say so in one sentence.',
     'The same fragments, only the tokens that are not 0:\n<start>\n\nThis feature is active on', 'is\t8\npath\n(\n },0\n!\tnF \ntrace\t0',
   ],
