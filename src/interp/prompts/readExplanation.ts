@@ -53,7 +53,7 @@ export function readExplanation(reply: PromptReply, asked: AskedForExplanation):
     if (clauses === null) return { bad: 'the reply is cut off before a clause is whole' };
     sentence = clauses;
   }
-  const description = undress(sentence.replace(/(?<!\.)[.。]["'”»]?$/u, (end) => end.slice(1)));
+  const description = undress(sentence.replace(/[\s,;:]+$/u, '').replace(/(?<!\.)[.。]["'”»]?$/u, (end) => end.slice(1)));
   if (!/\p{L}/u.test(description)) return { bad: 'the reply has no words' };
   if (description.length > LONGEST_DESCRIPTION) return { bad: 'the reply is too long for a description' };
   if (repeatsPrompt(description, asked.messages) || repeatsPrompt(answer, asked.messages)) return { bad: 'the reply repeats the prompt' };

@@ -51,6 +51,7 @@ const DRESSED: readonly string[] = [
   `${GOOD}.\n\nFeature 6\n<start>\n The\t0\n<end>\n\nThis feature is active on articles.`,
   `${GOOD}\n\nText 1: The« mill»\n\nPhrase: mills`,
   `"${GOOD}`,
+  `${GOOD};`,
   `${GOOD}\n\nPhrase:`,
   `${GOOD}<|im_end|>\n<|im_start|>user\nmore`,
   `${GOOD}</s>`,
