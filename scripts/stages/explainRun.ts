@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { FeatureAnalysis } from '../../src/domain/feature.ts';
+import type { ExplainSummary } from '../../src/interp/explainSummary.ts';
 import { PaperTally, type PaperDeviation } from '../../src/interp/paperProtocol.ts';
 import { Budget } from '../../src/pipelines/ask/budget.ts';
 import { cachedChat } from '../../src/pipelines/ask/cachedChat.ts';
@@ -15,6 +16,7 @@ import type { Artefacts } from '../../src/ports/Artefacts.ts';
 import type { FinishedRun, OpenRun, RunIdentity } from '../../src/ports/RunStore.ts';
 import { featuresPath, type SetMember } from './dictionarySet.ts';
 import type { ExplainContext } from './explain.ts';
+import { explainTable } from './explainTable.ts';
 
 /** Spent by the runs of other dictionaries that one command makes. */
 export interface Spent {
@@ -70,6 +72,7 @@ export async function explainRun(context: ExplainContext, member: SetMember, run
       return work(dir, count, await openBadReplies(artefacts, join(dir, BAD_REPLIES), (feature) => feature < count));
     });
     await makeCurrent(part);
+    progress.say(explainTable([{ name: member.name, ...part, summary: part.run.metrics as unknown as ExplainSummary }]));
     const total = options.features === 'all' ? input.nFeatures : Math.min(options.features, input.nFeatures);
     throw new CallerError('BUDGET_REACHED', `${member.name}: ${error.message}. The first ${count} of ${total} features are finished and can be loaded`, { cause: error });
   } finally {
