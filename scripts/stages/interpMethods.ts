@@ -5,7 +5,7 @@ import { BASELINE_DEFAULTS, baselineSet } from '../../src/pipelines/baselinesOpt
 /** Something to compare: a set of dictionaries that was trained (or imported), one of baselines, or the first on random weights. */
 export type Method =
   | { readonly kind: 'trained'; readonly name: string; readonly set: string; readonly what: string }
-  | { readonly kind: 'baseline'; readonly name: string; readonly set: string; readonly what: string; readonly baseline: BaselineArchitecture }
+  | { readonly kind: 'baseline'; readonly name: string; readonly set: string; readonly what: string; readonly baseline: BaselineArchitecture; /** Codes kept of a vector; null = all. */ readonly k: number | null }
   | { readonly kind: 'control'; readonly name: string; readonly set: string; readonly what: string; readonly keepEmbeddings: boolean };
 
 export const DEFAULT_METHODS = ['tied-r4', 'pca', 'ica', 'neuron', 'random', 'control'];
@@ -25,15 +25,26 @@ export function planMethods(names: readonly string[]): Method[] {
     throw new CallerError('BAD_INPUT', `--methods ${names.join(',')}: ${message}`);
   };
   if (new Set(names).size !== names.length) wrong('expected each method once');
-  const isBaseline = (name: string): name is BaselineArchitecture => (BASELINE_ARCHITECTURES as readonly string[]).includes(name);
-  const trained = names.filter((name) => !isBaseline(name) && !CONTROLS.includes(name));
+  const trained = names.filter((name) => baselineOf(name) === null && !CONTROLS.includes(name));
   if (trained[0] === undefined) wrong(`expected at least one set of dictionaries, such as tied-r4, beside ${BASELINE_ARCHITECTURES.join(', ')} and ${CONTROLS.join(', ')}`);
   return names.map((name): Method => {
-    if (isBaseline(name)) return { kind: 'baseline', name, set: baselineSet(name, BASELINE_DEFAULTS.ratio, null), baseline: name, what: BASELINE_WORDS[name] };
+    const baseline = baselineOf(name);
+    if (baseline !== null) {
+      const { kind, k } = baseline;
+      const what = k === null ? BASELINE_WORDS[kind] : `${kind}, of whose codes (both signs) only the ${k} largest of a vector count: as sparse as a dictionary`;
+      return { kind: 'baseline', name, set: baselineSet(kind, BASELINE_DEFAULTS.ratio, k), baseline: kind, k, what };
+    }
     if (!CONTROLS.includes(name)) return { kind: 'trained', name, set: name, what: `dictionaries {layer}-${name} of the model` };
     const keepEmbeddings = name !== CONTROLS[0];
     return { kind: 'control', name, set: trained[0], keepEmbeddings, what: `dictionaries trained as ${trained[0]} on a copy of the model with random weights${keepEmbeddings ? ', its embeddings kept' : ''}` };
   });
+}
+
+/** `pca`, or `pca-k32` for the variant that keeps the 32 largest codes; null for another name. */
+function baselineOf(name: string): { readonly kind: BaselineArchitecture; readonly k: number | null } | null {
+  const [, word, k] = /^([a-z]+)(?:-k([1-9]\d*))?$/.exec(name) ?? [];
+  const kind = BASELINE_ARCHITECTURES.find((one) => one === word);
+  return kind === undefined ? null : { kind, k: k === undefined ? null : Number(k) };
 }
 
 /**

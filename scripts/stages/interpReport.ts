@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { readManifest } from '../../src/adapters/files/runStore.ts';
-import type { BaselineArchitecture } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { ExplainOutcome } from '../../src/domain/feature.ts';
 import { parseHookPoint, type HookPoint } from '../../src/domain/hookPoint.ts';
@@ -44,6 +43,8 @@ interface Opened {
   readonly model: SubjectModel;
   readonly tokenizer: Tokenizer;
   readonly choice: InterpChoice;
+  /** By language models, over all methods: one budget holds for the whole comparison. */
+  readonly spent: { tokens: number; usd: number };
 }
 
 /**
@@ -53,8 +54,9 @@ interface Opened {
 export async function interpStage(workspace: Workspace, located: LocatedModel, choice: InterpChoice): Promise<InterpReportData> {
   const methods = planMethods(choice.methods);
   const reference = methods.find(({ kind }) => kind === 'trained')!;
+  const spent = { tokens: 0, usd: 0 };
   const made = await withModel(workspace, located, choice.model, async (model, tokenizer) => {
-    const opened = { workspace, located, model, tokenizer, choice };
+    const opened = { workspace, located, model, tokenizer, choice, spent };
     const text = await comparedText(workspace, located, model, tokenizer, reference.set, choice.text);
     const layers = await layersOf(opened, reference.set);
     for (const method of methods) if (method.kind === 'trained') await trainMissing(opened, method.set, layers, text);
@@ -70,7 +72,7 @@ export async function interpStage(workspace: Workspace, located: LocatedModel, c
     const train = await recipeOf(workspace, located.name, reference.set, layers);
     const control = await controlModel(workspace, located, modelHash, { keepEmbeddings: method.keepEmbeddings, seed: choice.seed });
     dictionaries.push(...(await withModel(workspace, control, choice.model, async (model, tokenizer) => {
-      const opened = { workspace, located: control, model, tokenizer, choice };
+      const opened = { workspace, located: control, model, tokenizer, choice, spent };
       await trainLayers(opened, layers, text, train);
       return readMethod(opened, method, layers);
     }))); // prettier-ignore
@@ -120,15 +122,17 @@ async function trainLayers({ workspace, located, model, choice }: Opened, layers
 }
 
 async function fitMissing({ workspace, located, model, choice }: Opened, methods: readonly Method[], layers: readonly number[], text: ComparedText): Promise<void> {
-  const kinds: BaselineArchitecture[] = [];
+  const missing: Extract<Method, { kind: 'baseline' }>[] = [];
   for (const method of methods) {
     if (method.kind !== 'baseline') continue;
-    if ((await missingLayers(workspace, located.name, method.set, layers, text)).length > 0) kinds.push(method.baseline);
+    if ((await missingLayers(workspace, located.name, method.set, layers, text)).length > 0) missing.push(method);
     else workspace.progress.say(`baselines: ${method.name} is there already`);
   }
-  if (kinds.length === 0) return;
+  if (missing.length === 0) return;
+  const kinds = [...new Set(missing.map(({ baseline }) => baseline))];
+  const topK = [...new Set(missing.flatMap(({ k }) => (k === null ? [] : [k])))];
   await withTokens(text.dir, (tokens) =>
-    baselinesStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints: hookPointsOf(layers), trainRows: text.trainRows, workers: choice.model.workers }, { ...BASELINE_DEFAULTS, kinds, seed: choice.seed }),
+    baselinesStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints: hookPointsOf(layers), trainRows: text.trainRows, workers: choice.model.workers }, { ...BASELINE_DEFAULTS, kinds, topK, seed: choice.seed }),
   );
 }
 
@@ -143,12 +147,12 @@ async function recipeOf(workspace: Workspace, model: string, set: string, layers
 }
 
 /** Analyses and explains one method's dictionaries, and reads what was found for the features asked for. */
-async function readMethod({ workspace, located, model, tokenizer, choice }: Opened, method: Method, layers: readonly number[]): Promise<ComparedDictionary[]> {
+async function readMethod({ workspace, located, model, tokenizer, choice, spent }: Opened, method: Method, layers: readonly number[]): Promise<ComparedDictionary[]> {
   const { config, artefacts } = workspace;
   await analyseStage(workspace, located, model, method.set, choice.analyse, choice.paper === null ? undefined : { ...choice.paper, tokenizer });
   const members = (await openSet(workspace, located.name, method.set)).filter(({ weights }) => layers.includes(parseHookPoint(weights.config.hookPoint).layer));
   const features = askedOf(members[0]!.weights.config, choice.explain.features);
-  const explained = await explainStage(workspace, located, model, tokenizer, method.set, { ...choice.explain, features, only: members.map(({ name }) => name), reuseWider: true });
+  const explained = await explainStage(workspace, located, model, tokenizer, method.set, { ...choice.explain, features, only: members.map(({ name }) => name), reuseWider: true, spent });
   const keyOf = async (dir: string): Promise<string> => (await readManifest(join(config.home, dir))).run.key;
   return Promise.all(members.map(async ({ name, weights: { config: dictionary }, quality, current }) => {
     const { run, dir } = explained.find((one) => one.name === name)!;

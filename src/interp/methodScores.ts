@@ -1,4 +1,5 @@
 import type { ExplainOutcome } from '../domain/feature.ts';
+import { quantile } from './bootstrap.ts';
 
 /** Scores of one instrument in the hands of one judge, over the features of one dictionary that were asked for. */
 export interface InstrumentScores {
@@ -11,6 +12,14 @@ export interface InstrumentScores {
   readonly undefined: Readonly<Record<string, number>>;
 }
 
+/** Median lengths, in characters, over the features explained; null where there are none. */
+export interface ExplanationSize {
+  /** Of the sentence, which a language model judges. */
+  readonly description: number | null;
+  /** Of the machine-readable form that a pattern is judged by: a longer one can hold more by heart. */
+  readonly detail: number | null;
+}
+
 /** What was asked of one dictionary and what came of it. */
 export interface MethodScores {
   readonly layer: number;
@@ -20,6 +29,7 @@ export interface MethodScores {
   readonly explained: number;
   /** Features without an explanation, by reason. */
   readonly skipped: Readonly<Record<string, number>>;
+  readonly size: ExplanationSize;
   /** In the order in which they first appear. */
   readonly instruments: readonly InstrumentScores[];
 }
@@ -48,10 +58,16 @@ export function methodScores(layer: number, method: string, outcomes: readonly E
       if (value === null) instrument.undefined[undefinedReason ?? 'no reason given'] = (instrument.undefined[undefinedReason ?? 'no reason given'] ?? 0) + 1;
     }
   });
-  const explained = outcomes.filter(({ kind }) => kind === 'explained').length;
+  const explanations = outcomes.flatMap((outcome) => (outcome.kind === 'explained' ? [outcome.explanation] : []));
+  const explained = explanations.length;
+  const size = { description: median(explanations.map(({ description }) => description.length)), detail: median(explanations.flatMap(({ detail }) => (detail === null ? [] : [JSON.stringify(detail).length]))) };
   const instruments = Array.from(found.values(), ({ seen, ...instrument }) => ({
     ...instrument,
     undefined: seen === explained ? instrument.undefined : { ...instrument.undefined, [NOT_SCORED]: explained - seen },
   }));
-  return { layer, method, asked: outcomes.length, explained, skipped, instruments };
+  return { layer, method, asked: outcomes.length, explained, skipped, size, instruments };
+}
+
+function median(values: readonly number[]): number | null {
+  return values.length === 0 ? null : quantile(values.toSorted((a, b) => a - b), 0.5);
 }

@@ -6,7 +6,7 @@ import { clearAnswer, controlAnswer, verdicts } from '../interp/verdicts.ts';
 import type { InterpReportData, ReportedMember } from '../ports/InterpReport.ts';
 
 /** One dictionary of the comparison with what was made of the features asked for. */
-export interface ComparedDictionary extends Omit<ReportedMember, 'asked' | 'explained' | 'skipped'> {
+export interface ComparedDictionary extends Omit<ReportedMember, 'asked' | 'explained' | 'skipped' | 'size'> {
   /** One per feature asked for. */
   readonly outcomes: readonly ExplainOutcome[];
 }
@@ -26,14 +26,27 @@ export function interpReportData({ dictionaries, floors, controls, seed, ...give
   const scores = dictionaries.map(({ layer, method, outcomes }) => methodScores(layer, method, outcomes));
   const members = dictionaries.map((dictionary, i): ReportedMember => {
     const { outcomes: _outcomes, ...member } = dictionary;
-    return { ...member, asked: scores[i].asked, explained: scores[i].explained, skipped: scores[i].skipped };
+    return { ...member, asked: scores[i].asked, explained: scores[i].explained, skipped: scores[i].skipped, size: scores[i].size };
   });
   const instruments = compareMethods(scores, given.reference, seed).map((comparison) => ({
     ...comparison,
     ...instrumentFacts(comparison.scorer),
     verdicts: sentences(comparison, given.reference, floors, controls),
   }));
-  return { ...given, members, instruments };
+  return { ...given, notes: [...given.notes, ...sizeNotes(members, given.reference)], members, instruments };
+}
+
+/** A judge that reads patterns is not bound to a sentence: says how much more it was given for some methods than for others. */
+function sizeNotes(members: readonly ReportedMember[], reference: string): string[] {
+  const methods = [...new Set(members.map(({ method }) => method))];
+  const sizes = methods.flatMap((method) => {
+    const lengths = members.flatMap((member) => (member.method === method && member.size.detail !== null ? [member.size.detail] : []));
+    return lengths.length === 0 ? [] : [{ method, length: Math.round(lengths.reduce((sum, length) => sum + length, 0) / lengths.length) }];
+  });
+  const own = sizes.find(({ method }) => method === reference);
+  if (own === undefined || sizes.length < 2) return [];
+  const others = sizes.filter(({ method }) => method !== reference).map(({ method, length }) => `${method} ${length} (${(length / own.length).toFixed(1)} times)`);
+  return [`The pattern judge predicts from the whole machine-readable pattern, not from the sentence, and a longer pattern can hold more by heart. Median characters, mean over layers: ${reference} ${own.length}; ${others.join(', ')}.`];
 }
 
 function sentences(comparison: InstrumentComparison, reference: string, floors: readonly string[], controls: readonly string[]): string[] {

@@ -44,6 +44,8 @@ export interface ReportedMember {
   readonly explained: number;
   /** Features without an explanation, by reason. */
   readonly skipped: Readonly<Record<string, number>>;
+  /** Median characters of the description and of its machine-readable form; null where there is none. */
+  readonly size: { readonly description: number | null; readonly detail: number | null };
   readonly quality: DictionaryQuality | null;
   readonly weightsHash: string;
   /** Keys of the runs its numbers come from, by stage. */

@@ -41,7 +41,7 @@ const near = (found: number | null | undefined, expected: number, tolerance = 1e
 test('every feature asked for has its place, skipped and undefined ones with their reason', () => {
   const found = of('sae', 2, [0.5, 'dead', null, 'dead', 'few fragments', -0.25]);
   assert.deepEqual(found, {
-    layer: 2, method: 'sae', asked: 6, explained: 3, skipped: { dead: 2, 'few fragments': 1 },
+    layer: 2, method: 'sae', asked: 6, explained: 3, skipped: { dead: 2, 'few fragments': 1 }, size: { description: 1, detail: null },
     instruments: [{ scorer: TOP_RANDOM, judge: 'pattern-v1', promptVersion: null, values: [0.5, null, null, null, null, -0.25], undefined: { 'simulated activations are constant': 1 } }],
   }); // prettier-ignore
   const { estimates } = only([found]);

@@ -32,12 +32,12 @@ export function differencesTable({ reference }: Pick<InterpReportData, 'referenc
 
 /** What took part, how far it came, and where its numbers are from. */
 export function membersTable(members: readonly ReportedMember[]): TextTable {
-  const rows = members.map(({ layer, method, dictionary, nFeatures, asked, explained, skipped, quality, weightsHash, runs }) => [
+  const rows = members.map(({ layer, method, dictionary, nFeatures, asked, explained, skipped, size, quality, weightsHash, runs }) => [
     String(layer), method, dictionary, `${explained} of ${asked} (${((100 * explained) / Math.max(1, asked)).toFixed(1)} %)`, reasons(skipped),
     Object.entries(runs).map(([stage, key]) => `${stage} ${key.slice(0, 16)}`).join(', '), weightsHash.slice(0, 16),
-    String(nFeatures), quality === null ? '–' : quality.fvu.toFixed(3), quality === null ? '–' : quality.l0.toFixed(1), quality === null ? '–' : `${(100 * quality.aliveShare).toFixed(0)} %`,
+    size.description === null ? '–' : size.description.toFixed(0), size.detail === null ? '–' : size.detail.toFixed(0), String(nFeatures), quality === null ? '–' : quality.fvu.toFixed(3), quality === null ? '–' : quality.l0.toFixed(1), quality === null ? '–' : `${(100 * quality.aliveShare).toFixed(0)} %`,
   ]); // prettier-ignore
-  return { head: ['layer', 'method', 'dictionary', 'explained', 'skipped', 'runs', 'weights', 'features', 'FVU', 'L0', 'alive'], rows, numbersFrom: 7 };
+  return { head: ['layer', 'method', 'dictionary', 'explained', 'skipped', 'runs', 'weights', 'words', 'pattern', 'features', 'FVU', 'L0', 'alive'], rows, numbersFrom: 7 };
 }
 
 /** Explained features an instrument has no score for, by reason. */
