@@ -5,8 +5,15 @@ import { openTokenizer } from './adapters/tokenizers/openTokenizer.ts';
 import type { Config } from './config.ts';
 import { CallerError } from './domain/errors.ts';
 import type { Budget } from './pipelines/ask/budget.ts';
+import { cachedChat } from './pipelines/ask/cachedChat.ts';
+import { cachedEmbeddings } from './pipelines/ask/cachedEmbeddings.ts';
+import { liveExplainers, type LiveLanguageModels } from './pipelines/liveExplainers.ts';
+import { UnderWay } from './pipelines/underWay.ts';
+import type { BadReplyLog } from './ports/BadReplyLog.ts';
 import type { ChatModel, Usage } from './ports/ChatModel.ts';
 import type { EmbeddingModel } from './ports/EmbeddingModel.ts';
+import type { FeatureExplainers } from './ports/FeatureExplainers.ts';
+import type { LiveModels } from './ports/LiveModels.ts';
 import type { ReplyCache } from './ports/ReplyCache.ts';
 
 /** Language models of the command line and of the server, composed of the adapters. */
@@ -139,4 +146,49 @@ async function openLocal(path: string, { device, workers }: LanguageModelHost): 
   const [tokenizer, template] = await Promise.all([openTokenizer(folder), openChatTemplate(folder)]);
   const generator = await openGenerator(folder, { name: basename(folder), device, ...(workers === undefined ? {} : { workers }) });
   return localChat({ generator, tokenizer, template, name: basename(folder) });
+}
+
+export interface ServerExplainersOptions {
+  readonly live: LiveModels;
+  readonly codeVersion: string;
+  readonly badReplies: BadReplyLog;
+  readonly say?: (line: string) => void;
+}
+
+/** Requests of the server to its language model at once. */
+const SERVER_CONCURRENCY = 8;
+
+/**
+ * Explainers of single features for the server, with the language models that the environment names. Those are opened by the first
+ * request that needs one, so that the server starts without them. `close` waits for what is under way.
+ */
+export function openServerExplainers(host: LanguageModelHost, { live, codeVersion, badReplies, say }: ServerExplainersOptions): { readonly explainers: FeatureExplainers; close(): Promise<void> } {
+  const { explainModel, judgeModel, embeddingModel } = host.languageModels;
+  const names: LanguageModelNames = { writer: explainModel ?? null, judge: judgeModel ?? explainModel ?? null, embeddings: embeddingModel ?? null };
+  const underWay = new UnderWay();
+  let opened: LanguageModels | null = null;
+  const explainers = liveExplainers({
+    live, codeVersion, badReplies,
+    configured: { writer: names.writer !== null, judge: names.judge !== null, embeddings: names.embeddings !== null },
+    async openModels() {
+      opened = await openLanguageModels(host, names, { concurrency: SERVER_CONCURRENCY, ...(say === undefined ? {} : { say }) });
+      return cachedModels(opened, underWay);
+    },
+  }); // prettier-ignore
+  return {
+    explainers,
+    async close() {
+      await underWay.settled();
+      await opened?.close();
+    },
+  };
+}
+
+/** The models through their cache, within a budget where there is one; `underWay` hears of every request. */
+export function cachedModels({ writer, judge, embeddings, cache }: LanguageModels, underWay: UnderWay, budget?: Budget): LiveLanguageModels {
+  if (cache === null) return { writer: null, judge: null, embeddings: null };
+  const asked = (chat: ChatModel | null): ChatModel | null => (chat === null ? null : underWay.chat(cachedChat(chat, cache, budget)));
+  const writing = asked(writer);
+  // One model for both is one cache of requests under way.
+  return { writer: writing, judge: judge === writer ? writing : asked(judge), embeddings: embeddings === null ? null : underWay.embeddings(cachedEmbeddings(embeddings, cache, budget)) };
 }

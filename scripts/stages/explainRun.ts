@@ -3,9 +3,8 @@ import { CallerError } from '../../src/domain/errors.ts';
 import type { FeatureAnalysis } from '../../src/domain/feature.ts';
 import type { ExplainSummary } from '../../src/interp/explainSummary.ts';
 import { PaperTally, type PaperDeviation } from '../../src/interp/paperProtocol.ts';
+import { cachedModels } from '../../src/languageModels.ts';
 import { Budget } from '../../src/pipelines/ask/budget.ts';
-import { cachedChat } from '../../src/pipelines/ask/cachedChat.ts';
-import { cachedEmbeddings } from '../../src/pipelines/ask/cachedEmbeddings.ts';
 import { backgroundFragments, backgroundTokens } from '../../src/pipelines/backgroundTokens.ts';
 import { openBadReplies, type BadReplyFile } from '../../src/pipelines/badReplyFile.ts';
 import { EXPLAIN_DEFAULTS, copyFinished, countFinished, explainDictionary, type ExplainPorts } from '../../src/pipelines/explain.ts';
@@ -47,7 +46,7 @@ export async function explainRun(context: ExplainContext, member: SetMember, run
   const underWay = new UnderWay();
   const finished = await countFinished(artefacts, run.dir);
   const badReplies = await openBadReplies(artefacts, join(run.dir, BAD_REPLIES), (feature) => feature < finished);
-  const parts = partsOf(context, budget, underWay, badReplies);
+  const parts: MethodParts = { tokenizer: context.tokenizer, badReplies, ...cachedModels(models, underWay, budget ?? undefined) };
   const explainer = await openExplainer(choice, parts, subject);
   const ports: ExplainPorts = { artefacts, progress, explainer, scorers: await openScorers(choice, parts, subject) };
   const input = { label: member.name, featuresPath: path, nFeatures: member.weights.config.nFeatures };
@@ -85,17 +84,6 @@ export function subjectOf({ workspace, model, tokenizer }: Pick<ExplainContext, 
   const { artefacts } = workspace;
   const path = featuresPath(workspace, member);
   return { model, tokenizer, dictionary: member.weights, tokens: () => backgroundTokens(artefacts, path), fragments: () => backgroundFragments(artefacts, path) };
-}
-
-/** The models as a run asks them: through the cache, within the budget. */
-function partsOf({ tokenizer, models }: ExplainContext, budget: Budget | null, underWay: UnderWay, badReplies: BadReplyFile): MethodParts {
-  const { cache } = models;
-  if (cache === null || budget === null) return { tokenizer, writer: null, judge: null, embeddings: null, badReplies };
-  const writer = models.writer === null ? null : underWay.chat(cachedChat(models.writer, cache, budget));
-  // One model for both is one cache of requests under way.
-  const judge = models.judge === models.writer ? writer : models.judge === null ? null : underWay.chat(cachedChat(models.judge, cache, budget));
-  const embeddings = models.embeddings === null ? null : underWay.embeddings(cachedEmbeddings(models.embeddings, cache, budget));
-  return { tokenizer, writer, judge, embeddings, badReplies };
 }
 
 async function openBudget({ workspace, options, models }: ExplainContext, before: Spent, dir: string): Promise<Budget> {

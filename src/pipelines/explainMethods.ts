@@ -2,6 +2,7 @@ import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { CallerError, InvariantError, invariant } from '../domain/errors.ts';
 import type { Exemplar } from '../domain/feature.ts';
 import { WINDOW_TOKENS } from '../interp/detectionWindows.ts';
+import type { AloneTable } from '../interp/pattern/aloneTable.ts';
 import { PATTERN_SETTINGS } from '../interp/pattern/settings.ts';
 import type { BadReplyLog } from '../ports/BadReplyLog.ts';
 import type { ChatModel } from '../ports/ChatModel.ts';
@@ -55,6 +56,8 @@ export interface Subject {
   readonly dictionary: DictionaryWeights;
   /** Tokens as they occur in the analysed text, some thousands. */
   tokens(): Promise<ArrayLike<number>>;
+  /** What the pattern explainer learns about the whole vocabulary, where it was read before (readAlone). */
+  readonly alone?: AloneTable;
   /** Fragments of the analysed text that were not drawn by the feature to be explained, some hundreds. */
   fragments(): Promise<readonly Exemplar[]>;
 }
@@ -73,8 +76,8 @@ export function methodIdentity(choice: MethodChoice, parts: MethodParts): Readon
 /** The explainer; opening `pattern` reads the vocabulary once (2·V tokens through the subject model). */
 export async function openExplainer(choice: MethodChoice, parts: MethodParts, subject: Subject): Promise<Explainer & { readonly cost?: ProbeCost }> {
   if (choice.method !== 'pattern') return writing(choice.method, choice, parts);
-  const { model, tokenizer, dictionary } = subject;
-  return openPatternExplainer({ model, tokenizer, dictionary, background: await subject.tokens(), seed: choice.seed });
+  const { model, tokenizer, dictionary, alone } = subject;
+  return openPatternExplainer({ model, tokenizer, dictionary, background: await subject.tokens(), seed: choice.seed, ...(alone === undefined ? {} : { alone }) });
 }
 
 /** The explainer for planning requests: opens nothing. `pattern` plans none. */

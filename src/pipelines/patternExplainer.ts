@@ -21,6 +21,17 @@ export interface PatternExplainerInput {
   readonly background: ArrayLike<number>;
   readonly seed: number;
   readonly settings?: PatternSettings;
+  /** What `readAlone` gave for the same model, dictionary and settings; without it the vocabulary is read on opening. */
+  readonly alone?: AloneTable;
+}
+
+/** Reads every token of the vocabulary once, alone in a document: 2·V tokens. */
+export async function readAlone({ model, tokenizer, dictionary, settings = PATTERN_SETTINGS }: Pick<PatternExplainerInput, 'model' | 'tokenizer' | 'dictionary' | 'settings'>, reader = new ProbeReader(model, dictionary)): Promise<AloneTable> {
+  const documentStart = documentStartOf(tokenizer);
+  const table = new AloneTable(settings.aloneTokens);
+  const ids = Array.from({ length: sizeOf(model, tokenizer) }, (_, id) => id).filter((id) => id !== documentStart);
+  await reader.eachCodes(ids.map((id) => [documentStart, id]), (row, features, values) => table.add(ids[row], features, values));
+  return table;
 }
 
 /**
@@ -31,19 +42,14 @@ export async function openPatternExplainer(input: PatternExplainerInput): Promis
   const { model, tokenizer, dictionary, background, seed } = input;
   const settings = input.settings ?? PATTERN_SETTINGS;
   const reader = new ProbeReader(model, dictionary);
-  const size = Math.min(tokenizer.size, model.info.vocabSize);
-  const texts = Array.from({ length: size }, (_, id) => tokenizer.token(id));
-  // The separator that rows of text begin with (src/pipelines/tokenise.ts).
-  const documentStart = tokenizer.eosId ?? tokenizer.bosId ?? 0;
-  const table = new AloneTable(settings.aloneTokens);
-  const ids = texts.map((_, id) => id).filter((id) => id !== documentStart);
-  await reader.eachCodes(ids.map((id) => [documentStart, id]), (row, features, values) => table.add(ids[row], features, values));
+  const texts = Array.from({ length: sizeOf(model, tokenizer) }, (_, id) => tokenizer.token(id));
+  const table = input.alone ?? (await readAlone({ model, tokenizer, dictionary, settings }, reader));
 
   const variants = new Variants(texts);
   const subject: Subject = {
     read: (probes) => reader.read(probes),
     propose: (prefixes, n) => reader.propose(prefixes, n),
-    documentStart,
+    documentStart: documentStartOf(tokenizer),
     background,
     token: (id) => texts[id] ?? '',
     decode: (tokens) => tokenizer.decode(tokens),
@@ -65,4 +71,13 @@ export async function openPatternExplainer(input: PatternExplainerInput): Promis
       );
     },
   };
+}
+
+/** The separator that rows of text begin with (src/pipelines/tokenise.ts). */
+function documentStartOf(tokenizer: Tokenizer): number {
+  return tokenizer.eosId ?? tokenizer.bosId ?? 0;
+}
+
+function sizeOf(model: SubjectModel, tokenizer: Tokenizer): number {
+  return Math.min(tokenizer.size, model.info.vocabSize);
 }

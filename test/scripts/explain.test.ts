@@ -162,7 +162,7 @@ test('a dry run sends nothing, and expects what the run then asks', async () => 
 
 test('mistakes are told before anything is asked', async () => {
   const home = await copyOfHome('mistakes');
-  await withOpenaiServer({ ...rules, refuses: ['echo'] }, async (server) => {
+  await withOpenaiServer({ ...rules, refusesReading: ['echo'] }, async (server) => {
     const cases: readonly (readonly [OpenaiServer | null, string[], RegExp])[] = [
       [null, ['--explainer', 'max-act'], /asks a language model, and none was named: give --llm NAME.*local:FOLDER.*EXPLAIN_MODEL/],
       [null, ['--explainer', 'max-act', '--llm', 'm'], /no server is known for the model m: set OPENAI_BASE_URL/],
