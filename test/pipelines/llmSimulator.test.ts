@@ -211,8 +211,10 @@ for (const [reason, spoil] of Object.entries(NONSENSE)) {
   });
 }
 
+const BESIDE: Readonly<Record<string, Record<string, number>>> = { 9: { 9: 0.5, 7: 0.25, x: 0.25 }, 0: { 0: 0.8, 2: 0.2 } };
+
 test('json: where the reply comes with alternatives, the expected level counts', () =>
-  judged({ alternatives: ({ token }) => (token === '9' ? { 9: 0.5, 7: 0.25, x: 0.25 } : token === '0' ? { 0: 0.8, 2: 0.2 } : { [token]: 1 }) }, 'json', async ({ input }) => {
+  judged({ alternatives: ({ token }) => BESIDE[token] ?? { [token]: 1 } }, 'json', async ({ input }) => {
     const chat = { ...input.chat, abilities: { promptLogprobs: false, replyLogprobs: true } };
     const ids = ['the', ' book', ' book', ' 12'].map(word);
     const values = await llmSimulator({ ...input, chat }).simulate({ index: 0, description: 'the token " book"', detail: null }, [ids]);
