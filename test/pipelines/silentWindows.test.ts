@@ -21,7 +21,7 @@ const model = plantedModel(rules);
 const dictionary = plantedDictionary(rules);
 
 test('windows are silent on every token, share no text with what is excluded, and repeat with the generator', async () => {
-  const silent = await openSilentWindows({ model, dictionary, fragments, length: 32 });
+  const silent = await openSilentWindows({ model, dictionary, fragments, length: 32, most: Infinity });
   let given = 0;
   for (let feature = 0; feature < rules.length; feature++) {
     const exclude = Array.from({ length: 40 }, (_, i) => ({ row: Rng.derive(feature, i).int(rows.length), start: Rng.derive(feature, 'start', i).int(COLS - 50), length: 50 }));
@@ -40,13 +40,29 @@ test('windows are silent on every token, share no text with what is excluded, an
 });
 
 test('none that is silent is kept back', async () => {
-  const silent = await openSilentWindows({ model, dictionary, fragments, length: 32 });
+  const silent = await openSilentWindows({ model, dictionary, fragments, length: 32, most: Infinity });
   // 200 rows give two windows at their start and one that has 32 tokens of its fragment before it.
   assert.equal(silent.size, 600);
   for (const feature of [0, 1, 2, 3]) {
     const expected = rows.flatMap((ids, row) => [0, 32, 96].filter((start) => Array.from({ length: 32 }, (_, t) => rules[feature](ids, start + t)).every((a) => a <= 0)).map((start) => `${row} ${start}`));
     assert.deepEqual(silent.of(feature, Infinity, [], new Rng(1)).map(({ row, start }) => `${row} ${start}`).sort(), expected.sort());
   }
+});
+
+test('windows that were read with all the text before them come first, and no more fragments are read than told', async () => {
+  const silent = await openSilentWindows({ model, dictionary, fragments, length: 32, most: 150 });
+  assert.equal(silent.size, 300, 'two windows of each of 150 that begin their row');
+  const both = await openSilentWindows({ model, dictionary, fragments: fragments.slice(0, 80), length: 32, most: 70 });
+  assert.equal(both.size, 80 + 30);
+  for (let feature = 0; feature < 20; feature++) {
+    const starts = both.of(feature, Infinity, [], new Rng(feature)).map(({ start }) => start);
+    const whole = starts.filter((start) => start < 64).length;
+    assert.ok(starts.every((start, i) => start < 64 === i < whole), `${starts}`);
+    assert.deepEqual(both.of(feature, 20, [], new Rng(feature)).map(({ start }) => start), starts.slice(0, 20));
+  }
+  const before = model.forwards;
+  await openSilentWindows({ model, dictionary, fragments, length: 32, most: 32 });
+  assert.equal(model.forwards - before, 1, '2048 tokens');
 });
 
 test('fragments that share text with earlier ones, and those too short for text before the window, are left out', async () => {
@@ -57,11 +73,11 @@ test('fragments that share text with earlier ones, and those too short for text 
 });
 
 test('what it finds does not depend on how many runs go at once', async () => {
-  const alone = await openSilentWindows({ model: { ...model, concurrency: 1 }, dictionary, fragments, length: 32 });
-  const many = await openSilentWindows({ model: { ...model, concurrency: 7 }, dictionary, fragments, length: 32 });
+  const alone = await openSilentWindows({ model: { ...model, concurrency: 1 }, dictionary, fragments, length: 32, most: Infinity });
+  const many = await openSilentWindows({ model: { ...model, concurrency: 7 }, dictionary, fragments, length: 32, most: Infinity });
   assert.equal(alone.identity, many.identity);
   for (let feature = 0; feature < 100; feature++) assert.deepEqual(alone.of(feature, 50, [], new Rng(1)), many.of(feature, 50, [], new Rng(1)));
-  assert.notEqual((await openSilentWindows({ model, dictionary, fragments: fragments.slice(1), length: 32 })).identity, alone.identity);
+  assert.notEqual((await openSilentWindows({ model, dictionary, fragments: fragments.slice(1), length: 32, most: Infinity })).identity, alone.identity);
 });
 
 test('a window needs a token', async () => {
