@@ -3,6 +3,7 @@ import type { Value } from '../onnx/graphBuilder.ts';
 import type { Rotary } from './rotary.ts';
 import type { Rows, SpanContext } from './spanContext.ts';
 import { plainAttention } from './plainAttention.ts';
+import { plainCachedAttention } from './plainCachedAttention.ts';
 
 export interface AttentionShape {
   readonly heads: number;
@@ -28,18 +29,23 @@ export type Projection = (part?: Rows) => Value;
  */
 export function causalAttention(span: SpanContext, project: Projection, shape: AttentionShape): Value {
   const { heads, kvHeads, headDim, rotary } = shape;
-  if (span.operators === 'plain' || headDim % 8 !== 0) return plainAttention(span, project(), shape);
+  if (span.operators === 'plain' || headDim % 8 !== 0) {
+    return span.cache === null ? plainAttention(span, project(), shape) : plainCachedAttention(span, span.cache, project(), shape);
+  }
   const scale = shape.scale ?? 1 / Math.sqrt(headDim);
   const attributes = { num_heads: heads, kv_num_heads: kvHeads, scale: { float: scale } };
   const lengths = [span.input('lastKey', 'int32', ['B']), span.input('total', 'int32', [])];
-  if (rotary === undefined) {
-    return span.g.nodeWithOutputs('GroupQueryAttention', [project(), NONE, NONE, NONE, NONE, ...lengths], 3, attributes, CONTRIB)[0];
-  }
+  const past = span.cache?.next(shape);
+  const fused = (qkv: readonly Value[], extra: readonly Value[] = []): Value => {
+    const inputs = [...qkv, past?.key ?? NONE, past?.value ?? NONE, ...lengths, ...extra];
+    const turned = extra.length === 0 ? attributes : { ...attributes, do_rotary: 1 };
+    const [mixed, keys, values] = span.g.nodeWithOutputs('GroupQueryAttention', inputs, 3, turned, CONTRIB);
+    past?.keep(keys, values, 'all');
+    return mixed;
+  };
+  if (rotary === undefined) return fused([project(), NONE, NONE]);
   const tables = rotaryTables(span, rotary);
-  if (headDim % 16 === 0 && rotary.dim % 16 === 0) {
-    const inputs = [project(), NONE, NONE, NONE, NONE, ...lengths, ...tables];
-    return span.g.nodeWithOutputs('GroupQueryAttention', inputs, 3, { ...attributes, do_rotary: 1 }, CONTRIB)[0];
-  }
+  if (headDim % 16 === 0 && rotary.dim % 16 === 0) return fused([project(), NONE, NONE], tables);
   // Three products in place of one: taking the packed one apart would copy it.
   const query = project({ from: 0, count: heads * headDim });
   const key = project({ from: heads * headDim, count: kvHeads * headDim });
@@ -47,11 +53,10 @@ export function causalAttention(span: SpanContext, project: Projection, shape: A
   const turn = (x: Value, count: number): Value => {
     // 0 means the whole head.
     const turning = rotary.dim === headDim ? 0 : rotary.dim;
-    const inputs = [x, span.g.int([0]), ...tables];
+    const inputs = [x, span.cache === null ? span.g.int([0]) : span.positions(), ...tables];
     return span.g.node('RotaryEmbedding', inputs, { rotary_embedding_dim: turning, num_heads: count }, CONTRIB);
   };
-  const inputs = [turn(query, heads), turn(key, kvHeads), value, NONE, NONE, ...lengths];
-  return span.g.nodeWithOutputs('GroupQueryAttention', inputs, 3, attributes, CONTRIB)[0];
+  return fused([turn(query, heads), turn(key, kvHeads), value]);
 }
 
 /** Cosine and sine tables [contextLength, dim/2] as constants of the span. */

@@ -63,6 +63,9 @@ export const gpt2: Architecture = {
       unembedding,
       finalNorm: { gain: 'ln_f.weight', centres: true },
       embed(span, ids) {
+        if (span.cache !== null) {
+          return span.ops.add(span.ops.gather(span.weight('wte.weight'), ids), span.ops.gather(span.weight('wpe.weight'), span.positions()));
+        }
         const total = span.ops.unsqueeze(span.ops.cast(span.input('total', 'int32', []), 'int64'), [0]);
         const positions = span.g.node('Slice', [span.weight('wpe.weight'), span.g.int([0]), total, span.g.int([0])]);
         return span.ops.add(span.ops.gather(span.weight('wte.weight'), ids), positions);

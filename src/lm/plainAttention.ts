@@ -26,30 +26,23 @@ export function plainAttention(span: SpanContext, qkv: Value, shape: AttentionSh
   return ops.reshape(ops.transpose(mixed, [0, 3, 1, 2, 4]), [0, 0, heads * headDim]);
 }
 
-/** Positions 0..T-1, int64 [T]. */
-function positions(span: SpanContext): Value {
-  return span.once('positions', () => {
-    const total = span.ops.cast(span.input('total', 'int32', []), 'int64');
-    return span.g.node('Range', [span.g.int(0), total, span.g.int(1)]);
-  });
-}
-
 /** [T, T], true where the key is not after the query. */
 function causalMask(span: SpanContext): Value {
   return span.once('causalMask', () => {
-    const at = positions(span);
+    const at = span.positions();
     return span.g.node('GreaterOrEqual', [span.ops.unsqueeze(at, [1]), span.ops.unsqueeze(at, [0])]);
   });
 }
 
 /** Turns the pairs (i, i + dim/2) of the first `dim` dimensions of x [B, T, K, G, H] by the angle of their position. */
-function rotate(span: SpanContext, x: Value, rotary: Rotary, headDim: number): Value {
+export function rotate(span: SpanContext, x: Value, rotary: Rotary, headDim: number): Value {
   const { ops } = span;
   const half = rotary.dim / 2;
   const table = (name: string, data: Float32Array): Value =>
     span.once(`plain.${name}`, () => {
       const all = span.g.initializer(`plain.${name}`, 'float32', [data.length / half, half], data);
-      return ops.unsqueeze(ops.gather(all, positions(span)), [1, 2]);
+      // The axes of heads, after those of the position.
+      return ops.unsqueeze(ops.gather(all, span.positions()), [-2, -3]);
     });
   const cos = table('cos', rotary.cos);
   const sin = table('sin', rotary.sin);

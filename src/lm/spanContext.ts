@@ -18,6 +18,20 @@ export interface Rows {
   readonly count: number;
 }
 
+/** Keys and values of earlier positions, where a span has them: cachedSpan.ts makes it, attention reads and continues it. */
+export interface KeyValueCache {
+  /** Those of the next attention; the layers call in order. */
+  next(shape: { readonly kvHeads: number; readonly headDim: number }): CachedLayer;
+}
+
+export interface CachedLayer {
+  /** [B, kvHeads, P, headDim]; of row b only positions before its first new one count. */
+  readonly key: Value;
+  readonly value: Value;
+  /** Hands on the keys and values: of `all` positions [B, kvHeads, P, headDim], or of the `new` ones [B, kvHeads, T, headDim]. */
+  keep(key: Value, value: Value, which: 'all' | 'new'): void;
+}
+
 type WeightPlace = WeightLayout['entries'] extends ReadonlyMap<string, infer Place> ? Place : never;
 
 /** What an architecture's graph pieces are written against: one span under construction. */
@@ -25,6 +39,8 @@ export class SpanContext {
   readonly g: GraphBuilder;
   readonly ops: Ops;
   readonly operators: OperatorSet;
+  /** Null in a span that sees each row from its beginning. */
+  readonly cache: KeyValueCache | null;
   readonly #layout: WeightLayout;
   readonly #onHook: (kind: HookKind, layer: number, value: Value) => Value;
   readonly #shared = new Map<string, Value>();
@@ -36,8 +52,10 @@ export class SpanContext {
     layout: WeightLayout,
     operators: OperatorSet,
     onHook: (kind: HookKind, layer: number, value: Value) => Value,
+    cache: KeyValueCache | null = null,
   ) {
     this.g = g;
+    this.cache = cache;
     this.ops = opsOf(g);
     this.operators = operators;
     this.#layout = layout;
@@ -69,6 +87,15 @@ export class SpanContext {
     return this.once(`input:${name}`, () => {
       this.#inputs.push(name);
       return this.g.input(name, type, shape);
+    });
+  }
+
+  /** Place of each token in its row: int64 [T], or [B, T] where a cache stands before it. */
+  positions(): Value {
+    if (this.cache !== null) return this.input('positions', 'int64', ['B', 'T']);
+    return this.once('positions', () => {
+      const total = this.ops.cast(this.input('total', 'int32', []), 'int64');
+      return this.g.node('Range', [this.g.int(0), total, this.g.int(1)]);
     });
   }
 

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { OutsideError, messageOf } from '../../domain/errors.ts';
 
@@ -5,7 +6,7 @@ import { OutsideError, messageOf } from '../../domain/errors.ts';
 const LOADING_MS = 30_000;
 
 /**
- * A fixed number of threads that run one task each at a time, in order of arrival. A thread that dies fails its task with
+ * A fixed number of threads that run tasks in order of arrival, each one at a time unless told otherwise. A thread that dies fails its task with
  * OutsideError('onnxruntime') and is replaced.
  */
 export class WorkerPool<Task, Result> {
@@ -18,13 +19,13 @@ export class WorkerPool<Task, Result> {
   #closed: Promise<void> | undefined;
 
   /** `file` exports the task's function as default; `setup` is its workerData. */
-  constructor(file: URL, size: number, setup: unknown) {
+  constructor(file: URL, size: number, setup: unknown, tasksPerThread = 1) {
     this.size = size;
     this.#pool = new Piscina<Task, Result>({
       filename: file.href,
       minThreads: size,
       maxThreads: size,
-      concurrentTasksPerWorker: 1,
+      concurrentTasksPerWorker: tasksPerThread,
       workerData: setup,
     });
     const settle = (): void => {
@@ -35,9 +36,10 @@ export class WorkerPool<Task, Result> {
     this.#pool.on('error', settle);
   }
 
-  async run(task: Task): Promise<Result> {
+  /** `handedOver`: parts of the task that move to the thread instead of being copied. */
+  async run(task: Task, handedOver: readonly MessagePort[] = []): Promise<Result> {
     if (this.#closed !== undefined) throw new OutsideError('onnxruntime', 'the model is closed');
-    const running = this.#pool.run(task);
+    const running = this.#pool.run(task, { transferList: [...handedOver] });
     this.#pending.add(running);
     try {
       return await running;

@@ -1,0 +1,191 @@
+import { invariant } from '../../domain/errors.ts';
+import { Rng } from '../../math/rng.ts';
+import { sampleToken, scoreToken } from '../../math/sampling.ts';
+import type { GenerateRequest, ScoredToken } from '../../ports/Generator.ts';
+import type { GeneratorResult } from './generatorMessages.ts';
+import type { GeneratorSession } from './generatorSession.ts';
+import { Slots } from './generatorSlots.ts';
+import type { Slot } from './generatorSlots.ts';
+
+/**
+ * Tokens of a prompt read at once: enough to be bound by arithmetic, short enough that other rows go on writing between.
+ * No piece is a single token, unless the prompt is: products of one row sum in another order than those of several, and what
+ * a prompt gives must not depend on how much of it was known already.
+ */
+const PIECE = 256;
+
+/** A request under way. */
+interface Job {
+  readonly prompt: Int32Array;
+  /** Null for one that only scores. */
+  readonly request: GenerateRequest | null;
+  /** First place whose token is scored; of a generating one the prompt's length. */
+  readonly from: number;
+  readonly top: number;
+  readonly rng: Rng;
+  readonly stop: ReadonlySet<number>;
+  readonly onToken: ((token: ScoredToken) => void) | null;
+  readonly tokens: ScoredToken[];
+  readonly done: PromiseWithResolvers<GeneratorResult>;
+  slot: Slot | null;
+  reused: number;
+}
+
+/**
+ * Serves many requests with one session: prompts are read in pieces, one request at a time; rows that write take their next
+ * token together, so that the weights are read from memory once for all of them. What a request gets does not depend on
+ * what else runs: rows of one run do not see each other, and the operators' sums do not depend on their number.
+ */
+export class GeneratorEngine {
+  readonly #session: GeneratorSession;
+  readonly #vocabSize: number;
+  readonly #slots: Slots;
+  readonly #waiting: Job[] = [];
+  /** Reading their prompt, in order of arrival. */
+  readonly #reading = new Set<Job>();
+  readonly #writing = new Set<Job>();
+  #running = false;
+
+  constructor(session: GeneratorSession, vocabSize: number, reuse: boolean) {
+    this.#session = session;
+    this.#vocabSize = vocabSize;
+    this.#slots = new Slots(session.store, reuse);
+  }
+
+  generate(request: GenerateRequest, onToken: ((token: ScoredToken) => void) | null): Promise<GeneratorResult> {
+    const room = this.#session.store.maxLength - request.ids.length;
+    invariant(request.ids.length > 0 && room >= 0, 'a prompt that fits');
+    if (room === 0 || request.maxTokens === 0) return Promise.resolve({ kind: 'generate', tokens: [], finish: 'length', reused: 0 });
+    const limited = { ...request, maxTokens: Math.min(request.maxTokens, room) };
+    return this.#submit({ prompt: request.ids, request: limited, from: request.ids.length, top: request.topLogprobs, rng: new Rng(request.seed), stop: new Set(request.stopIds), onToken });
+  }
+
+  score(ids: Int32Array, from: number, top: number): Promise<GeneratorResult> {
+    invariant(from >= 1 && from <= ids.length && ids.length <= this.#session.store.maxLength, 'a row that fits');
+    if (from === ids.length) return Promise.resolve({ kind: 'score', tokens: [], reused: 0 });
+    return this.#submit({ prompt: ids, request: null, from, top, rng: new Rng(0), stop: new Set(), onToken: null });
+  }
+
+  #submit(job: Omit<Job, 'tokens' | 'done' | 'slot' | 'reused'>): Promise<GeneratorResult> {
+    const whole: Job = { ...job, tokens: [], done: Promise.withResolvers(), slot: null, reused: 0 };
+    this.#waiting.push(whole);
+    if (!this.#running) void this.#serve();
+    return whole.done.promise;
+  }
+
+  /** Until nothing is left to do. Each run of the session yields to the thread's messages first. */
+  async #serve(): Promise<void> {
+    this.#running = true;
+    while (this.#waiting.length + this.#reading.size + this.#writing.size > 0) {
+      this.#admit();
+      const [next] = this.#reading;
+      if (next !== undefined) await this.#attempt([next], () => this.#read(next));
+      const rows = [...this.#writing];
+      if (rows.length > 0) await this.#attempt(rows, () => this.#write(rows));
+    }
+    this.#running = false;
+  }
+
+  async #attempt(jobs: readonly Job[], run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (cause) {
+      for (const job of jobs) {
+        this.#slots.forget(job.slot!);
+        this.#leave(job);
+        job.done.reject(cause);
+      }
+    }
+  }
+
+  #admit(): void {
+    while (this.#waiting.length > 0) {
+      const job = this.#waiting[0];
+      const { first, end } = toRead(job);
+      // Two tokens at least are read anew: see PIECE.
+      const slot = this.#slots.take(job.prompt, Math.max(0, Math.min(first, end - 2)));
+      if (slot === undefined) return;
+      this.#waiting.shift();
+      job.slot = slot;
+      job.reused = slot.ids.length;
+      this.#reading.add(job);
+    }
+  }
+
+  /** Reads the next piece of a prompt. */
+  async #read(job: Job): Promise<void> {
+    const slot = job.slot!;
+    const { prompt } = job;
+    const start = slot.ids.length;
+    const { first, end } = toRead(job);
+    const rest = end - start;
+    const count = rest <= PIECE ? rest : rest === PIECE + 1 ? PIECE - 1 : PIECE;
+    const wanted: number[] = [];
+    for (let t = Math.max(start, first); t < start + count; t++) wanted.push(t - start);
+    const logits = await this.#session.run({ first: slot.index, rows: 1, ids: prompt.slice(start, start + count), cols: count, starts: [start], wanted });
+    for (let t = start; t < start + count; t++) slot.ids.push(prompt[t]);
+    if (count > 1) slot.read = slot.ids.length;
+    if (job.request === null) {
+      for (const [row, t] of wanted.entries()) job.tokens.push(scoreToken(logits, row * this.#vocabSize, this.#vocabSize, prompt[start + t + 1], job.top));
+      if (slot.ids.length === end) this.#finish(job, { kind: 'score', tokens: job.tokens, reused: job.reused });
+    } else if (slot.ids.length === end) {
+      this.#reading.delete(job);
+      this.#writing.add(job);
+      this.#choose(job, logits, 0);
+    }
+  }
+
+  /** One more token for each of the rows, in one run over all slots from the first of theirs to the last. */
+  async #write(jobs: readonly Job[]): Promise<void> {
+    const byIndex = new Map(jobs.map((job) => [job.slot!.index, job]));
+    const first = Math.min(...byIndex.keys());
+    const rows = Math.max(...byIndex.keys()) - first + 1;
+    const ids = new Int32Array(rows);
+    const starts: number[] = [];
+    const wanted: number[] = [];
+    for (let row = 0; row < rows; row++) {
+      const slot = this.#slots.get(first + row);
+      const job = byIndex.get(slot.index);
+      if (job !== undefined) {
+        ids[row] = job.tokens.at(-1)!.id;
+        wanted.push(row);
+      }
+      // A slot between that only comes along writes behind what it holds. A place is left: a row's last token is never written.
+      starts.push(slot.ids.length);
+    }
+    const logits = await this.#session.run({ first, rows, ids, cols: 1, starts, wanted });
+    for (const [index, row] of wanted.entries()) {
+      const job = byIndex.get(first + row)!;
+      job.slot!.ids.push(ids[row]);
+      this.#choose(job, logits, index * this.#vocabSize);
+    }
+  }
+
+  /** Draws the next token of a row. */
+  #choose(job: Job, logits: Float32Array, at: number): void {
+    const request = job.request!;
+    const uniform = job.rng.next();
+    const id = sampleToken(logits, at, this.#vocabSize, request, uniform);
+    if (job.stop.has(id)) return this.#finish(job, { kind: 'generate', tokens: job.tokens, finish: 'stop', reused: job.reused });
+    const token = scoreToken(logits, at, this.#vocabSize, id, job.top);
+    job.tokens.push(token);
+    job.onToken?.(token);
+    if (job.tokens.length >= request.maxTokens) this.#finish(job, { kind: 'generate', tokens: job.tokens, finish: 'length', reused: job.reused });
+  }
+
+  #finish(job: Job, result: GeneratorResult): void {
+    this.#leave(job);
+    job.done.resolve(result);
+  }
+
+  #leave(job: Job): void {
+    this.#reading.delete(job);
+    this.#writing.delete(job);
+    this.#slots.free(job.slot!);
+  }
+}
+
+/** Places whose logits are wanted, [first, end): none after `end` is read. A token's logits stand at the place before it. */
+function toRead({ request, prompt, from }: Job): { readonly first: number; readonly end: number } {
+  return { first: from - 1, end: request === null ? prompt.length - 1 : prompt.length };
+}
