@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
+import { openTokenizer } from '../../src/adapters/tokenizers/openTokenizer.ts';
+import { activationAt } from '../../src/causal/activeFeatures.ts';
+import { generateDocument } from '../../src/corpus/document.ts';
 import { sharesText, windowRef } from '../../src/interp/detectionWindows.ts';
 import type { TextWindow } from '../../src/interp/detectionWindows.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { openSilentWindows } from '../../src/pipelines/silentWindows.ts';
+import { randomDictionary } from '../helpers/randomDictionary.ts';
 import { plantedDictionary, plantedModel, plantedRows } from '../interp/plantedModel.ts';
 import type { Rule } from '../interp/plantedModel.ts';
 
@@ -82,4 +89,35 @@ test('what it finds does not depend on how many runs go at once', async () => {
 
 test('a window needs a token', async () => {
   await assert.rejects(openSilentWindows({ model, dictionary, fragments, length: 0 }), { code: 'BAD_INPUT' });
+});
+
+const DEMO = join(import.meta.dirname, '../../models/demo');
+const skip = existsSync(join(DEMO, 'model.safetensors')) ? false : 'models/demo has no model.safetensors';
+
+test('on the demo model, windows of fragments that begin their row are silent when the model reads the whole row', { skip }, async () => {
+  const tokenizer = await openTokenizer(DEMO);
+  const subject = await openSubjectModel(DEMO, { device: 'cpu', workers: 1 });
+  try {
+    const rng = new Rng(4);
+    const text = Array.from({ length: 100 }, () => [tokenizer.eosId!, ...tokenizer.encode(generateDocument(rng))]).flat();
+    const [count, F] = [24, 64];
+    const ids = Int32Array.from(text.slice(0, count * COLS));
+    assert.equal(ids.length, count * COLS);
+    const sparse = randomDictionary('random', 'resid_post.1', subject.info.dModel, F, { seed: 3, bias: -2 });
+    const pool = Array.from({ length: count }, (_, row) => ({ row, start: 0, ids: [...ids.subarray(row * COLS, row * COLS + 64)] }));
+    const silent = await openSilentWindows({ model: subject, dictionary: sparse, fragments: pool, length: 32 });
+    const { codes } = await subject.forward({ batch: { rows: count, cols: COLS, ids, lengths: new Int32Array(count).fill(COLS) }, taps: [], logits: 'none', encode: [sparse] });
+    let partly = 0;
+    for (let feature = 0; feature < F; feature++) {
+      const expected: string[] = [];
+      for (let row = 0; row < count; row++) {
+        for (const start of [0, 32]) if (Array.from({ length: 32 }, (_, t) => activationAt(codes[0], row * COLS + start + t, feature)).every((a) => a === 0)) expected.push(`${row} ${start}`);
+      }
+      assert.deepEqual(silent.of(feature, Infinity, [], rng).map(({ row, start }) => `${row} ${start}`).sort(), expected.sort(), `feature ${feature}`);
+      if (expected.length > 0 && expected.length < silent.size) partly++;
+    }
+    assert.ok(partly > F / 4, `${partly} features are silent in some windows and active in others`);
+  } finally {
+    await subject.close();
+  }
 });
