@@ -2,10 +2,10 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CIRCUIT_DEFAULTS } from '../../src/pipelines/circuits.ts';
-import { EXPLAIN_DEFAULTS } from '../../src/pipelines/explain.ts';
 import { TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
 import { readConfig } from '../../src/config.ts';
 import { build } from '../stages/build.ts';
+import { EXPLAIN_STAGE_DEFAULTS } from '../stages/explain.ts';
 import { DEMO_MODEL, DEMO_SEED, DEMO_TOKENS, DEMO_TRAIN_SHARE, demoTextOf } from '../stages/demoRecipe.ts';
 import { locateModel, openWorkspace, withModel } from '../workspace.ts';
 import { hookPointsOf } from './trainOptions.ts';
@@ -39,7 +39,7 @@ async function buildDemo(reload: boolean): Promise<void> {
       set: 'tied-r4',
       train: { ...TRAIN_DEFAULTS, seed: DEMO_SEED },
       analyse: { maxTokens: null, seed: DEMO_SEED },
-      explain: { ...EXPLAIN_DEFAULTS, seed: DEMO_SEED },
+      explain: { ...EXPLAIN_STAGE_DEFAULTS, seed: DEMO_SEED },
       targets: { targets: [], best: 2, promotes: [')'] },
       circuits: CIRCUIT_DEFAULTS,
       reload,
