@@ -42,6 +42,8 @@ export interface OpenaiServerOptions {
   readonly refuses?: readonly string[];
   /** The same for completions, e.g. `echo` (then no prompt can be read). */
   readonly refusesReading?: readonly string[];
+  /** Fewest tokens a completion must say: 1 as in servers that cannot read without speaking. */
+  readonly leastReading?: number;
   /** Any other API key is answered 401. */
   readonly apiKey?: string;
   /** Other models are answered 404; default: any is known. */
@@ -114,6 +116,7 @@ export async function startOpenaiServer(options: OpenaiServerOptions = {}): Prom
     if (options.models !== undefined && !options.models.includes(request.model)) return refuse(404, `The model ${request.model} does not exist`, 'model_not_found');
     const refused = (request.path === 'chat' ? options.refuses : request.path === 'completions' ? options.refusesReading : [])?.find((name) => request.body[name] !== undefined && request.body[name] !== null && request.body[name] !== false);
     if (refused !== undefined) return refuse(400, `Unsupported parameter: '${refused}' is not supported with this model.`, 'unsupported_parameter', refused);
+    if (request.path === 'completions' && request.maxTokens < (options.leastReading ?? 0)) return refuse(400, `max_tokens must be at least ${options.leastReading}, got ${request.maxTokens}.`, null);
 
     const arrival = arrivals.get(key) ?? 0;
     arrivals.set(key, arrival + 1);

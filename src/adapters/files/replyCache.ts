@@ -187,7 +187,9 @@ class Segments implements FileReplyCache {
         this.#segments++;
         return { file, number, size: 0 };
       } catch (error) {
-        if (!(error instanceof OutsideError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EEXIST')) throw error;
+        // A file in the place of the folder has the same code, but not from opening.
+        const cause = error instanceof OutsideError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+        if (cause?.code !== 'EEXIST' || cause.syscall !== 'open') throw error;
       }
     }
   }

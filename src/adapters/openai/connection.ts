@@ -159,7 +159,7 @@ export class Connection {
     const until = performance.now() + ms;
     if (until <= this.#pausedUntil) return;
     // Said once a pause, not once a request that runs into it.
-    if (ms >= 5000 && this.#pausedUntil < performance.now()) this.#options.say?.(`${this.server} asks to wait ${Math.ceil(ms / 1000)} s (${why}): all requests do`);
+    if (ms >= 1000 && this.#pausedUntil < performance.now()) this.#options.say?.(`${this.server} asks to wait ${Math.ceil(ms / 1000)} s (${why}): all requests do`);
     this.#pausedUntil = until;
   }
 

@@ -50,7 +50,8 @@ function readVectors(answer: unknown, count: number): Float32Array[] {
   const vectors = Array.from({ length: count }, (): Float32Array | undefined => undefined);
   (data as readonly Given[]).forEach((given, i) => {
     const { embedding, index } = given ?? {};
-    if (!Array.isArray(embedding) || embedding.length === 0) throw new UselessBody('the answer has a vector that is no list of numbers');
+    // Number by number: a typed array would make 0 of null.
+    if (!Array.isArray(embedding) || embedding.length === 0 || !embedding.every((x) => typeof x === 'number')) throw new UselessBody('the answer has a vector that is no list of numbers');
     vectors[typeof index === 'number' ? index : i] = unitLength(Float32Array.from(embedding as number[]));
   });
   const dims = vectors[0]?.length;
