@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { readManifest } from '../../src/adapters/files/runStore.ts';
 import { CallerError } from '../../src/domain/errors.ts';
-import type { ExplainOutcome } from '../../src/domain/feature.ts';
+import type { ExplainOutcome, FeatureAnalysis } from '../../src/domain/feature.ts';
 import { parseHookPoint, type HookPoint } from '../../src/domain/hookPoint.ts';
+import { featuresFile } from '../../src/pipelines/analyse.ts';
 import { BASELINE_DEFAULTS } from '../../src/pipelines/baselinesOptions.ts';
 import { interpReportData, type ComparedDictionary } from '../../src/pipelines/interpReport.ts';
+import { withShortScores } from '../../src/pipelines/shortPatternSimulator.ts';
 import { TIED_RECIPE, TRAIN_DEFAULTS, type TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import type { InterpReportData } from '../../src/ports/InterpReport.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
@@ -83,7 +85,7 @@ export async function interpStage(workspace: Workspace, located: LocatedModel, c
     methods: methods.map(({ name, what }) => ({ name, what })),
     reference: reference.name,
     dictionaries: dictionaries.toSorted((a, b) => a.layer - b.layer || order.get(a.method)! - order.get(b.method)!),
-    floors: methods.flatMap((method) => (method.kind === 'baseline' && (method.baseline === 'neuron' || method.baseline === 'random') ? [method.name] : [])),
+    floors: methods.flatMap((method) => (method.name === 'neuron' || method.name === 'random' ? [method.name] : [])),
     controls: methods.flatMap(({ kind, name }) => (kind === 'control' ? [name] : [])),
     facts: await interpFacts({ name: located.name, weightsHash: modelHash, tokenizerHash: made.tokenizerHash }, text, dictionaries, { ...choice.explain, seed: choice.seed }),
     notes: interpNotes(choice.explain.features),
@@ -156,7 +158,10 @@ async function readMethod({ workspace, located, model, tokenizer, choice, spent 
   const keyOf = async (dir: string): Promise<string> => (await readManifest(join(config.home, dir))).run.key;
   return Promise.all(members.map(async ({ name, weights: { config: dictionary }, quality, current }) => {
     const { run, dir } = explained.find((one) => one.name === name)!;
-    const outcomes = await firstOutcomes(artefacts.readRecords<ExplainOutcome>(join(dir, 'explanations.ndjson')), Math.min(features === 'all' ? Infinity : features, dictionary.nFeatures));
+    const asked = Math.min(features === 'all' ? Infinity : features, dictionary.nFeatures);
+    const found = await first(artefacts.readRecords<ExplainOutcome>(join(dir, 'explanations.ndjson')), asked);
+    const analysed = await first(artefacts.readRecords<FeatureAnalysis>(join(config.home, current.analyse!, featuresFile(name))), asked);
+    const outcomes = await withShortScores(found, new Map(analysed.map((feature) => [feature.index, feature])), choice.explain.seed);
     return {
       layer: parseHookPoint(dictionary.hookPoint).layer, method: method.name, dictionary: `${located.name}/${name}`, nFeatures: dictionary.nFeatures, quality, weightsHash: dictionary.weightsHash,
       runs: { train: await keyOf(current.train), analyse: await keyOf(current.analyse!), explain: run.key }, outcomes,
@@ -164,11 +169,11 @@ async function readMethod({ workspace, located, model, tokenizer, choice, spent 
   }));
 }
 
-async function firstOutcomes(records: AsyncIterable<ExplainOutcome>, count: number): Promise<ExplainOutcome[]> {
-  const outcomes: ExplainOutcome[] = [];
-  for await (const outcome of records) {
-    if (outcomes.length === count) break;
-    outcomes.push(outcome);
+async function first<T>(records: AsyncIterable<T>, count: number): Promise<T[]> {
+  const found: T[] = [];
+  for await (const record of records) {
+    if (found.length === count) break;
+    found.push(record);
   }
-  return outcomes;
+  return found;
 }

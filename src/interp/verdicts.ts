@@ -38,10 +38,15 @@ const GROUPS: readonly { readonly of: (difference: MethodDifference) => boolean;
 export function clearAnswer({ differences }: InstrumentComparison, reference: string, others: readonly string[], basis: Basis): string | null {
   const found = differences.filter(({ other, layer, ...one }) => layer !== null && one.basis === basis && others.includes(other));
   if (found.length === 0) return null;
-  const not = found.filter(({ apart, value }) => !(apart && value > 0));
+  const fails = found.filter(({ apart, value }) => !(apart && value > 0));
   const question = `Does ${reference} score above ${others.join(' and ')} in every layer, with 95 % intervals that do not overlap?`;
-  if (not.length === 0) return `${question} Yes.`;
-  return `${question} No: not ${not.map(({ layer, other, value, interval }) => `above ${other} in layer ${layer} (difference ${show(value)} ${span(interval)})`).join(', ')}.`;
+  if (fails.length === 0) return `${question} Yes.`;
+  const against = others.flatMap((other) => {
+    const layers = fails.filter((one) => one.other === other).map(({ layer, value, interval }) => `layer ${layer} (difference ${show(value)} ${span(interval)})`);
+    return layers.length === 0 ? [] : [`Not against ${other} in ${layers.join(', ')}.`];
+  });
+  const holds = [...new Set(found.map(({ layer }) => layer))].filter((layer) => fails.every((one) => one.layer !== layer));
+  return [question, 'No.', ...(holds.length === 0 ? [] : [`It does in ${holds.length === 1 ? 'layer' : 'layers'} ${holds.join(', ')}.`]), ...against].join(' ');
 }
 
 /** What the control says: the same recipe on random weights is what a score must be held against (Heap et al. 2025). */

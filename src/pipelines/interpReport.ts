@@ -3,6 +3,7 @@ import { compareMethods, type Basis, type InstrumentComparison } from '../interp
 import { instrumentFacts } from '../interp/instruments.ts';
 import { methodScores } from '../interp/methodScores.ts';
 import { clearAnswer, controlAnswer, verdicts } from '../interp/verdicts.ts';
+import { SHORT_PATHS, SHORT_PATTERN_JUDGE } from './shortPatternSimulator.ts';
 import type { InterpReportData, ReportedMember } from '../ports/InterpReport.ts';
 
 /** One dictionary of the comparison with what was made of the features asked for. */
@@ -46,16 +47,15 @@ function sizeNotes(members: readonly ReportedMember[], reference: string): strin
   const own = sizes.find(({ method }) => method === reference);
   if (own === undefined || sizes.length < 2) return [];
   const others = sizes.filter(({ method }) => method !== reference).map(({ method, length }) => `${method} ${length} (${(length / own.length).toFixed(1)} times)`);
-  return [`The pattern judge predicts from the whole machine-readable pattern, not from the sentence, and a longer pattern can hold more by heart. Median characters, mean over layers: ${reference} ${own.length}; ${others.join(', ')}.`];
+  return [`The pattern judge predicts from the whole machine-readable pattern, not from the sentence, and a longer pattern can hold more by heart. Median characters, mean over layers: ${reference} ${own.length}; ${others.join(', ')}. The judge ${SHORT_PATTERN_JUDGE} is the same with only the ${SHORT_PATHS} strongest ways to fire of each pattern, about what a sentence holds.`];
 }
 
 function sentences(comparison: InstrumentComparison, reference: string, floors: readonly string[], controls: readonly string[]): string[] {
   const { chance } = instrumentFacts(comparison.scorer);
   const over: Record<Basis, string> = { scored: 'Over the features with a score', asked: `Over all features asked for, those without a score counted as ${chance}` };
-  const lines: string[] = [];
-  for (const basis of ['scored', 'asked'] as const) {
-    const answers = [clearAnswer(comparison, reference, floors, basis), ...controls.map((control) => controlAnswer(comparison, reference, control, basis))].filter((answer) => answer !== null);
-    if (answers.length > 0) lines.push(`${over[basis]}: ${answers.join(' ')}`);
-  }
+  const lines = (['scored', 'asked'] as const).flatMap((basis) => {
+    const answers = [clearAnswer(comparison, reference, floors, basis), ...controls.map((control) => controlAnswer(comparison, reference, control, basis))];
+    return answers.flatMap((answer) => (answer === null ? [] : [`${over[basis]}: ${answer}`]));
+  });
   return [...lines, ...verdicts(comparison, reference, 'scored')];
 }

@@ -16,6 +16,6 @@ export const patternSimulator: Simulator = {
   },
 };
 
-function isPattern(detail: unknown): detail is PatternDetail {
+export function isPattern(detail: unknown): detail is PatternDetail {
   return typeof detail === 'object' && detail !== null && 'format' in detail && detail.format === PATTERN_EXPLAINER && 'trie' in detail && Array.isArray(detail.trie);
 }

@@ -108,8 +108,9 @@ test('the instruments stand in order, each judge apart, each with its figure and
       for (const path of elements(figure, 'path')) assert.doesNotMatch(`${path.attributes.get('d')} ${path.attributes.get('transform') ?? ''}`, /NaN|undefined|Infinity/);
     }
     const first = data.instruments[0]!.verdicts;
-    assert.match(first[0]!, /^Over the features with a score: Does tied-r4 score above random in every layer.*\? Yes\. tied-r4 of the trained model scores below the same recipe/);
-    assert.match(first[1]!, /^Over all features asked for, those without a score counted as 0: /);
+    assert.match(first[0]!, /^Over the features with a score: Does tied-r4 score above random in every layer.*\? Yes\.$/);
+    assert.match(first[1]!, /^Over the features with a score: tied-r4 of the trained model scores below the same recipe/);
+    assert.match(first[2]!, /^Over all features asked for, those without a score counted as 0: /);
     for (const line of data.instruments.flatMap(({ verdicts }) => verdicts)) assert.ok(elements(root, 'li').some(({ text }) => text === line), line);
   });
 });
