@@ -1,3 +1,4 @@
+import { CallerError } from '../domain/errors.ts';
 import type { PatchInput, PatchRun } from '../domain/patch.ts';
 import type { CatalogReader } from '../ports/CatalogReader.ts';
 import type { FeatureSearch } from '../ports/FeatureSearch.ts';
@@ -5,6 +6,7 @@ import type { LiveModels } from '../ports/LiveModels.ts';
 import { liveActivations, type ActivationsArgs, type TextActivations } from './activations.ts';
 import { selectDictionaries, type DictionarySelection } from './dictionaries.ts';
 import { featurePage, type FeatureConditions, type FeaturePageArgs, type FeatureView } from './features.ts';
+import type { ExplainedFeature, ExplainFeatureInput, ExplainService } from './explainFeature.ts';
 import { Gate } from './gate.ts';
 import { checkText, LIMITS } from './limits.ts';
 import type { Page } from './page.ts';
@@ -16,6 +18,8 @@ export interface CatalogParts {
   readonly search: FeatureSearch;
   readonly live: LiveModels;
   readonly patches: PatchService;
+  /** Absent on a server that explains nothing. */
+  readonly explanations?: ExplainService;
   /** Version of the program. */
   readonly version: string;
 }
@@ -29,9 +33,13 @@ export interface Catalog {
   search(args: SearchArgs): Promise<SearchResultPage>;
   activations(args: ActivationsArgs): Promise<TextActivations>;
   patch(input: PatchInput): Promise<PatchRun>;
+  /** How features can be explained and judged on demand here, the default first; empty where they cannot. */
+  readonly explainMethods: readonly string[];
+  readonly explainScorers: readonly string[];
+  explainFeature(input: ExplainFeatureInput): Promise<ExplainedFeature>;
 }
 
-export function createCatalog({ reader, search, live, patches, version }: CatalogParts): Catalog {
+export function createCatalog({ reader, search, live, patches, explanations, version }: CatalogParts): Catalog {
   const gate = new Gate(LIMITS.liveRunning, LIMITS.liveWaiting);
   return {
     version,
@@ -44,6 +52,12 @@ export function createCatalog({ reader, search, live, patches, version }: Catalo
       checkText('base', input.base, LIMITS.textCharacters);
       if (input.target !== null) checkText('target', input.target, LIMITS.textCharacters);
       return await gate.run(() => patches.patch(input));
+    },
+    explainMethods: explanations?.methods ?? [],
+    explainScorers: explanations?.scorers ?? [],
+    async explainFeature(input) {
+      if (explanations === undefined) throw new CallerError('UNSUPPORTED', 'this server explains nothing on demand');
+      return explanations.explain(input);
     },
   };
 }

@@ -19,6 +19,11 @@ export const LIMITS = {
   /** Live model runs at once, and waiting behind them. */
   liveRunning: 4,
   liveWaiting: 32,
+  /** Features of one model explained at once, and waiting behind them. */
+  explainRunning: 1,
+  explainWaiting: 8,
+  /** Features whose random fragments serve as background of an explanation. */
+  backgroundFeatures: 256,
 } as const;
 
 /** Returns `value` when it is a whole number in [low, high]; throws LIMIT_EXCEEDED naming the field otherwise. */

@@ -14,6 +14,7 @@ const USER_ERROR_CODES: Readonly<Partial<Record<CallerErrorCode, string>>> = {
   MODEL_UNAVAILABLE: 'MODEL_UNAVAILABLE',
   DEVICE_UNAVAILABLE: 'MODEL_UNAVAILABLE',
   BUSY: 'BUSY',
+  BUDGET_REACHED: 'LIMIT_EXCEEDED',
 };
 
 /** A mutation's user error; null when the failure is not the caller's. */

@@ -25,7 +25,7 @@ query Overview {
       query: `query OneFeature {
   feature(address: "${address}") {
     density maxActivation
-    bestExplanation { description explainer scores { scorer value interval { low high } } }
+    bestExplanation { description explainer scores { scorer judge value interval { low high } } }
     exemplars(first: 3) { maxActivation texts activations }
     topLogits(first: 5) { text value }
     neighbours(first: 3) { cosine feature { address } }

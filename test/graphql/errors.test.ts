@@ -33,6 +33,7 @@ test('bad requests say what is wrong, with a code; failures are masked and logge
       assert.match(await code('{ activations(model: "toy", text: "x", dictionaries: ["nope"]) { tokens } }'), /^NOT_FOUND: the catalog has no dictionary "toy\/nope"/);
       assert.match(await code('{ activations(model: "toy", text: "x", topK: 51) { tokens } }'), /^LIMIT_EXCEEDED: topK is 51/);
       assert.match(await code('{ activations(model: "toy", text: "x") { tokens } }'), /^MODEL_UNAVAILABLE/);
+      assert.match(JSON.stringify(await send('mutation { explainFeature(input: { feature: "toy/0-tied-r2/1" }) { userErrors { code message } } }')), /UNSUPPORTED.*explains nothing on demand/);
       assert.match(await code(`{ activations(model: "toy", text: "${'x'.repeat(20_001)}") { tokens } }`), /^TEXT_TOO_LONG/);
       assert.match(await code('{ features(filter: { density: { min: 0.5, max: 0.1 } }) { nodes { id } } }'), /^BAD_INPUT: density.min is 0.5, above/);
       assert.match(await code('query ($l: [Int!]) { features(filter: { layers: $l }) { nodes { id } } }', { l: Array.from({ length: 101 }, (_, i) => i) }), /^LIMIT_EXCEEDED: layers lists 101/);

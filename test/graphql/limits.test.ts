@@ -44,6 +44,7 @@ test('absurd and missing sizes count as a full page', () => {
 test('live fields carry their weight', () => {
   assert.ok(measure('{ activations(model: "m", text: "t") { tokens } }').cost >= 200);
   assert.ok(measure('mutation { patch(input: {model: "m", base: "b", features: []}) { userErrors { code } } }').cost >= 500);
+  assert.ok(measure('mutation { explainFeature(input: {feature: "m/d/0"}) { userErrors { code } } }').cost >= 5000);
 });
 
 test('a chain of doubling fragments is measured in no time and refused', () => {

@@ -9,6 +9,7 @@ const SEEDS = [
   '{ searchFeatures(query: "\\"the comma\\" -river or layer", first: 5, filter: { minScore: -0.5 }) { matched edges { relevance highlight node { id bestScore } } } server { version healthy } }',
   '{ dictionaries(filter: { model: "toy", architectures: [TIED] }, first: 2) { nodes { name quality { fvu } trainRun { params inputs { name } } features(first: 2, filter: { explained: true }) { nodes { topLogits { text value } } } } } }',
   'mutation { patch(input: { model: "toy", base: "a b", features: [{ feature: "toy/0-tied-r2/1", operation: SET, value: 1.5, positions: [0, -1] }], readPositions: [-1] }) { patchRun { id } userErrors { code field message } } }',
+  'mutation { explainFeature(input: { feature: "toy/0-tied-r2/1", method: "pattern", scorers: ["simulation"] }) { explanation { madeFrom { row } scores { judge fragments { start } } } skipped userErrors { code field } } }',
   'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Feature { address } ... on Model { dictionaries { nodes { name } } } } activations(model: "toy", text: "x", topK: 2) { tokens } }',
 ];
 const PIECES = ['{', '}', '(', ')', '[', ']', ':', '!', '...', '$n', '"x"', '""', '-1', '0', '99999999999', '1e400', 'null', 'true', 'first', 'on', '@include(if: false)', '@skip(if: $n)', '\\u0000', '#', '"""', '"\\u0000"', '__schema', 'fragment', '💥'];

@@ -5,10 +5,11 @@ import { withServer } from './withServer.ts';
 
 /** Everything a feature has, with the other features it names, to a second level. */
 const NESTED = `query ($first: Int!) { features(first: $first, orderBy: DENSITY_DESC, filter: { dictionaries: ["1-tied-r2"] }) { nodes {
-  address dictionary { name model { name } trainRun { key } }
+  address dictionary { name model { name } trainRun { key } explanationSummaries { explainer coverage run { key } scores { judge ofScored { value } } } }
   topLogits { text value } bottomLogits { text } histogram { counts }
   neighbours(first: 2) { cosine feature { address dictionary { name } bestExplanation { description } } }
-  explanations { nodes { description scores { value } run { key } feature { address } } }
+  explanations { nodes { description madeFrom { row } scores { judge value fragments { start } } run { key } feature { address } } }
+  skips { explainer reason run { key } }
   exemplars(first: 3) { texts activations }
   random: exemplars(kinds: [RANDOM], first: 2) { text }
   incomingEdges(first: 2) { edges { effect run { key } node { address explanations { nodes { description } } } } }
@@ -29,7 +30,7 @@ test('the number of SQL statements does not grow with the page', async (t) => {
       }
       t.diagnostic(`${name}: ${counts.join(', ')} statements for pages of 2, 10, 40`);
       assert.deepEqual(counts, [counts[0], counts[0], counts[0]], name);
-      assert.ok(counts[0]! <= 24, `${name} takes ${counts[0]} statements`);
+      assert.ok(counts[0]! <= 27, `${name} takes ${counts[0]} statements`);
     }
     catalog.statements.length = 0;
     await ask('{ a: feature(address: "toy/0-tied-r2/1") { density } b: feature(address: "toy/1-tied-r2/7") { density } c: feature(address: "toy/0-tied-r2/9") { density } }');

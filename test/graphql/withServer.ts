@@ -1,10 +1,12 @@
 import { pino } from 'pino';
 import { createCatalog } from '../../src/catalog/catalog.ts';
+import { createExplainService } from '../../src/catalog/explainFeature.ts';
 import { createLiveModels } from '../../src/catalog/liveModels.ts';
 import { createPatchService } from '../../src/catalog/patch.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import { createServer, type ServerOptions } from '../../src/graphql/server.ts';
 import type { CatalogReader } from '../../src/ports/CatalogReader.ts';
+import type { FeatureExplainers } from '../../src/ports/FeatureExplainers.ts';
 import { ask, send, type GraphQLAnswer, type Json } from '../helpers/graphqlClient.ts';
 import { seedCatalog, type SeedOptions } from '../helpers/seedCatalog.ts';
 import { withCatalog, type TestCatalog } from '../helpers/withCatalog.ts';
@@ -25,6 +27,8 @@ export interface TestServer {
 export interface TestServerOptions {
   readonly seed?: SeedOptions;
   readonly server?: Partial<ServerOptions>;
+  /** What explains features on demand; without it nothing does. */
+  readonly explainers?: FeatureExplainers;
   /** Replaces reads, to see how failures are shown. */
   readonly reader?: (reader: CatalogReader) => CatalogReader;
 }
@@ -38,10 +42,11 @@ export async function withServer(options: TestServerOptions, work: (server: Test
       throw new CallerError('MODEL_UNAVAILABLE', 'the files of model toy are not here');
     };
     const live = createLiveModels({ reader, openModel: missing, openTokenizer: missing, readDictionary: missing, dictionaryBytes: 1e6 });
+    const { explainers } = options;
     const patches = createPatchService({ reader, live, codeVersion: 'test' });
     const log: TestServer['log'] = [];
     const server = await createServer({
-      catalog: createCatalog({ reader, search: catalog.search, live, patches, version: '0.0.0-test' }),
+      catalog: createCatalog({ reader, search: catalog.search, live, patches, version: '0.0.0-test', ...(explainers === undefined ? {} : { explanations: createExplainService({ reader, writer: catalog.writer, explainers }) }) }),
       host: '127.0.0.1',
       port: 0,
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as TestServer['log'][number]) }),

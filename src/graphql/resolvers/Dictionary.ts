@@ -18,6 +18,7 @@ export const Dictionary = {
     const [first] = await loaders.summaries.load(row.id);
     return first === undefined ? null : loaders.run.load(first.run);
   }) satisfies Resolver<DictionaryRow>,
+  explanationSummaries: ((row, _, { loaders }) => loaders.summaries.load(row.id)) satisfies Resolver<DictionaryRow>,
   feature: ((row, { index }, { loaders }) =>
     index < 0 || index >= row.nFeatures ? null : loaders.feature.load({ dictionaryId: row.id, index })) satisfies Resolver<
     DictionaryRow,

@@ -1,3 +1,4 @@
+import { bestExplanation } from '../../catalog/bestExplanation.ts';
 import { edgePage, edgeWindow, type EdgeDirection } from '../../catalog/edges.ts';
 import { addressOf, type FeatureView } from '../../catalog/features.ts';
 import { checkFirst } from '../../catalog/limits.ts';
@@ -6,7 +7,7 @@ import type { ExemplarKind, TokenLogit } from '../../domain/feature.ts';
 import type { Context, Resolver } from '../context.ts';
 import { toGlobalId } from '../ids.ts';
 import { connectionOf } from './connections.ts';
-import { bestOf, type ExplanationView } from './Explanation.ts';
+import type { ExplanationView } from './Explanation.ts';
 
 const BY_EXPLAINER: ListKey<ExplanationView> = {
   scope: 'explanations',
@@ -58,7 +59,7 @@ export const Feature = {
     First
   >,
   bestExplanation: (async (view, _, { loaders }) => {
-    const row = bestOf(await loaders.explanations.load(view.row));
+    const row = bestExplanation(await loaders.explanations.load(view.row));
     return row === null ? null : { row, view };
   }) satisfies Resolver<FeatureView>,
   explanations: (async (view, args, { loaders }) => {
@@ -71,6 +72,7 @@ export const Feature = {
       ),
     );
   }) satisfies Resolver<FeatureView, PageArgs>,
+  skips: (({ row }, _, { loaders }) => loaders.skips.load(row)) satisfies Resolver<FeatureView>,
   exemplars: (async (view, { kinds, first }, { loaders }) => {
     if (kinds.length === 0) return [];
     const exemplars = await loaders.exemplars(kinds, checkFirst(first)).load(view.row);

@@ -1,8 +1,9 @@
-import { parseAddress } from '../../domain/address.ts';
+import { parseAddress, type FeatureAddress } from '../../domain/address.ts';
 import { CallerError } from '../../domain/errors.ts';
 import type { FeaturePatch, PatchInput, PatchOperation } from '../../domain/patch.ts';
 import type { Resolver } from '../context.ts';
 import { userErrorOf } from '../errors.ts';
+import type { ExplanationView } from './Explanation.ts';
 
 export type OperationKind = PatchOperation['kind'];
 
@@ -11,6 +12,10 @@ interface FeaturePatchInput {
   readonly operation: OperationKind;
   readonly value?: number | null;
   readonly positions?: readonly number[] | null;
+}
+
+interface ExplainFeatureArgs {
+  readonly input: { readonly feature: string; readonly method?: string | null; readonly scorers?: readonly string[] | null };
 }
 
 interface PatchArgs {
@@ -34,6 +39,20 @@ export const Mutation = {
       return { patchRun: null, userErrors: [userError] };
     }
   }) satisfies Resolver<unknown, PatchArgs>,
+  explainFeature: (async (_, { input: { feature, method, scorers } }, { catalog, loaders }) => {
+    try {
+      const done = await catalog.explainFeature({ feature: addressAt(feature, ['feature']), method: method ?? null, scorers: scorers ?? [] });
+      if (done.kind === 'skipped') return { explanation: null, skipped: done.reason, userErrors: [] };
+      const { row, view } = done;
+      // What this request read before is no longer so.
+      for (const loader of [loaders.feature, loaders.explanations, loaders.skips]) loader.clear(view.row);
+      return { explanation: { row, view } satisfies ExplanationView, skipped: null, userErrors: [] };
+    } catch (error) {
+      const userError = userErrorOf(error);
+      if (userError === null) throw error;
+      return { explanation: null, skipped: null, userErrors: [userError] };
+    }
+  }) satisfies Resolver<unknown, ExplainFeatureArgs>,
 };
 
 function patchInputOf(input: PatchArgs['input']): PatchInput {
@@ -49,13 +68,16 @@ function patchInputOf(input: PatchArgs['input']): PatchInput {
 
 function featurePatchOf(patch: FeaturePatchInput, i: number): FeaturePatch {
   const at = (name: string): string[] => ['features', String(i), name];
+  const feature = addressAt(patch.feature, at('feature'));
+  return { feature, operation: operationOf(patch, at('value')), positions: patch.positions ?? null };
+}
+
+/** The address, or the error with the field it was given in. */
+function addressAt(text: string, field: readonly string[]): FeatureAddress {
   try {
-    const feature = parseAddress(patch.feature);
-    return { feature, operation: operationOf(patch, at('value')), positions: patch.positions ?? null };
+    return parseAddress(text);
   } catch (error) {
-    if (error instanceof CallerError && error.field === undefined) {
-      throw new CallerError(error.code, error.message, { cause: error, field: at('feature') });
-    }
+    if (error instanceof CallerError && error.field === undefined) throw new CallerError(error.code, error.message, { cause: error, field });
     throw error;
   }
 }

@@ -77,5 +77,7 @@ export const Query = {
 
 export const Server = {
   version: ((_, __, { catalog }) => catalog.version) satisfies Resolver,
+  explainMethods: ((_, __, { catalog }) => catalog.explainMethods) satisfies Resolver,
+  explainScorers: ((_, __, { catalog }) => catalog.explainScorers) satisfies Resolver,
   healthy: ((_, __, { catalog }: Context) => catalog.reader.healthy()) satisfies Resolver,
 };

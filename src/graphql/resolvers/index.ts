@@ -2,7 +2,7 @@ import type { DictionaryArchitecture } from '../../domain/dictionary.ts';
 import { CircuitEdge } from './CircuitEdge.ts';
 import { Dictionary } from './Dictionary.ts';
 import { Exemplar } from './Exemplar.ts';
-import { Explanation, Score } from './Explanation.ts';
+import { Explanation, ExplanationSkip, ExplanationSummary, Score, ScoreSummary } from './Explanation.ts';
 import { Feature, FeatureNeighbour } from './Feature.ts';
 import { Model } from './Model.ts';
 import { Mutation } from './Mutation.ts';
@@ -45,7 +45,10 @@ export const resolvers = {
   FeatureNeighbour,
   Exemplar,
   Explanation,
+  ExplanationSkip,
+  ExplanationSummary,
   Score,
+  ScoreSummary,
   CircuitEdge,
   Run,
   TextActivations,
