@@ -6,21 +6,23 @@ import { openSubjectModel } from './adapters/ort/openSubjectModel.ts';
 import { openCatalog } from './adapters/prisma/catalog.ts';
 import { openTokenizer } from './adapters/tokenizers/openTokenizer.ts';
 import { createCatalog } from './catalog/catalog.ts';
+import { createExplainService } from './catalog/explainFeature.ts';
 import { createLiveModels } from './catalog/liveModels.ts';
 import { createPatchService } from './catalog/patch.ts';
 import type { Config } from './config.ts';
 import { CallerError } from './domain/errors.ts';
 import { createServer, type RunningServer } from './graphql/server.ts';
+import { openServerExplainers } from './languageModels.ts';
 import { CODE_VERSION } from './version.ts';
 
 /** Weights of dictionaries kept in memory by the server: 1 GiB. */
 const DICTIONARY_BYTES = 2 ** 30;
 
-export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken'>;
+export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels'>;
 
 /** Opens the catalog and serves it; `close` finishes requests under way, then closes models and database. */
 export async function startServer(config: ServerConfig, log: Logger = pino({ level: config.logLevel })): Promise<RunningServer> {
-  const { reader, search, close: closeCatalog } = await openCatalog({
+  const { reader, writer, search, close: closeCatalog } = await openCatalog({
     home: config.home,
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
   });
@@ -39,13 +41,26 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
     },
     dictionaryBytes: DICTIONARY_BYTES,
   });
+  const { explainers, close: closeExplainers } = openServerExplainers(config, {
+    live,
+    codeVersion: CODE_VERSION,
+    badReplies: {
+      async record(bad) {
+        log.warn(bad, 'a reply of a language model could not be used');
+        await Promise.resolve();
+      },
+    },
+    say: (line) => log.warn(line),
+  });
   const closeAll = async (): Promise<void> => {
+    await closeExplainers();
     await live.close();
     await closeCatalog();
   };
   try {
     const patches = createPatchService({ reader, live, codeVersion: CODE_VERSION });
-    const catalog = createCatalog({ reader, search, live, patches, version: CODE_VERSION });
+    const explanations = createExplainService({ reader, writer, explainers });
+    const catalog = createCatalog({ reader, search, live, patches, explanations, version: CODE_VERSION });
     const server = await createServer({ catalog, host: config.host, port: config.port, log });
     return {
       url: server.url,

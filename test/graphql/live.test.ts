@@ -9,6 +9,7 @@ import { promptIds } from '../../src/catalog/prompt.ts';
 import { klDivergence, logSoftmax } from '../../src/causal/divergence.ts';
 import { encode } from '../../src/dictionary/encode.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
+import { readConfig } from '../../src/config.ts';
 import { parseHookPoint } from '../../src/domain/hookPoint.ts';
 import { startServer } from '../../src/main.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
@@ -67,7 +68,7 @@ test('live runs on a real model through the whole server', async (t) => {
       const tokenizer = await openTokenizer(MODEL);
       const weights = await seedReal(catalog, home, model, tokenizer);
       const server = await startServer(
-        { home, host: '127.0.0.1', port: 0, databaseUrl: catalog.url, device: 'cpu', workers: 1, logLevel: 'silent', hubToken: undefined },
+        { ...readConfig({}), home, host: '127.0.0.1', port: 0, databaseUrl: catalog.url, device: 'cpu', workers: 1, logLevel: 'silent', hubToken: undefined },
         pino({ level: 'silent' }),
       );
       try {
