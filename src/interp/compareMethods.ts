@@ -1,7 +1,7 @@
 import { Rng } from '../math/rng.ts';
 import type { Interval } from './bootstrap.ts';
 import { differenceInterval } from './differenceInterval.ts';
-import { instrumentFacts } from './instruments.ts';
+import { instrumentFacts, instrumentPlace } from './instruments.ts';
 import { meanInterval, type MeanInterval } from './meanInterval.ts';
 import { NOT_SCORED, type InstrumentScores, type MethodScores } from './methodScores.ts';
 import { percentileInterval, resampledMeans, stratifiedMeans } from './sampleMeans.ts';
@@ -52,9 +52,6 @@ export interface InstrumentComparison {
   readonly differences: readonly MethodDifference[];
 }
 
-/** Instruments in this order where there are any; others follow as they appear. */
-const ORDER = ['simulation-top-random', 'simulation-random', 'simulation-top'];
-
 /**
  * Sets methods against a reference, instrument by instrument and layer by layer.
  * @param all one entry per method and layer; layers with one method only still get its estimate.
@@ -63,8 +60,7 @@ const ORDER = ['simulation-top-random', 'simulation-random', 'simulation-top'];
 export function compareMethods(all: readonly MethodScores[], reference: string, seed: number): readonly InstrumentComparison[] {
   const keys = new Map<string, Pick<InstrumentScores, 'scorer' | 'judge' | 'promptVersion'>>();
   for (const { instruments } of all) for (const { scorer, judge, promptVersion } of instruments) keys.set(JSON.stringify([scorer, judge, promptVersion]), { scorer, judge, promptVersion });
-  const place = ({ scorer }: { scorer: string }): number => (ORDER.includes(scorer) ? ORDER.indexOf(scorer) : ORDER.length);
-  return [...keys.values()].sort((a, b) => place(a) - place(b)).map((key) => compareOne(key, all, reference, seed));
+  return [...keys.values()].sort((a, b) => instrumentPlace(a.scorer) - instrumentPlace(b.scorer)).map((key) => compareOne(key, all, reference, seed));
 }
 
 /** A mean of some sample, with the replicates its intervals come from. */

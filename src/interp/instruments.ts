@@ -16,3 +16,11 @@ const SIMULATION: Readonly<Record<string, string>> = {
 export function instrumentFacts(scorer: string): InstrumentFacts {
   return { label: SIMULATION[scorer] ?? scorer.replaceAll('-', ' '), chance: /(^|-)(balanced-accuracy|auc|auroc)$/.test(scorer) ? 0.5 : 0 };
 }
+
+const FIRST = ['simulation-top-random', 'simulation-random', 'simulation-top'];
+
+/** Place of an instrument among others, the paper's own first; equal for those without a place, which keep their order. */
+export function instrumentPlace(scorer: string): number {
+  const place = FIRST.indexOf(scorer);
+  return place < 0 ? FIRST.length : place;
+}

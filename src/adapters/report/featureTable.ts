@@ -1,3 +1,4 @@
+import { instrumentPlace } from '../../interp/instruments.ts';
 import type { FeatureTable, FeatureTableData, TableExplanation, TableFeature, TableToken } from '../../ports/FeatureTable.ts';
 import { escape } from './escape.ts';
 import { markdownCell, markdownTable } from './markdownTable.ts';
@@ -21,12 +22,12 @@ export function htmlFeatureTable(): FeatureTable {
 function html({ title, notes, dictionaries }: FeatureTableData): string {
   const parts = dictionaries.map(({ name, facts, features }) => {
     const rows = features.map((feature) => [
-      `<code>${escape(feature.address)}</code><br><span class="soft">${escape(activity(feature))}</span>${feature.promotes.length === 0 ? '' : `<br><span class="soft">promotes ${escape(feature.promotes.map(visible).join(' '))}</span>`}`,
+      `<code>${escape(feature.address)}</code><br><span class="soft">${escape(activity(feature))}</span>${feature.promotes.length === 0 ? '' : `<br><span class="soft">promotes ${escape(feature.promotes.map((text) => `"${visible(text)}"`).join(' '))}</span>`}`,
       described(feature).map(({ by, text }) => `<p>${escape(text)}<br><span class="soft">${escape(by)}</span></p>`).join(''),
-      feature.explanations.map(({ scores }) => scoreLines(scores).map(escape).join('<br>')).join('<br>') || '–',
+      feature.explanations.map(({ scores }) => scoreLines(scores).map(({ found, by }, i) => `<p>${i === 0 ? `<b>${escape(found)}</b>` : escape(found)}<br><span class="soft">${escape(by)}</span></p>`).join('')).join('') || '–',
       feature.exemplars.map((tokens) => `<p class="exemplar text">${shaded(tokens)}</p>`).join(''),
     ]);
-    return `<h2>${escape(name)}</h2><p class="soft">${escape(facts.map(([label, value]) => `${label}: ${value}`).join(' · '))}</p>${htmlTable(HEAD, rows)}`;
+    return `<h2>${escape(name)}</h2><p class="soft">${escape(facts.map(([label, value]) => `${label}: ${value}`).join(' · '))}</p>${htmlTable(HEAD, rows, HEAD.length, ['14%', '26%', '18%', '42%'])}`;
   });
   return page(title, `<h1>${escape(title)}</h1>\n<ul>${notes.map((note) => `<li>${escape(note)}</li>`).join('')}</ul>\n${parts.join('\n')}`);
 }
@@ -38,7 +39,7 @@ function markdown({ title, notes, dictionaries }: FeatureTableData): string {
     markdownTable(HEAD, features.map((feature) => [
       `${markdownCell(feature.address)} (${markdownCell(activity(feature))})`,
       described(feature).map(({ by, text }) => `${markdownCell(text)} (${markdownCell(by)})`).join('<br>'),
-      feature.explanations.flatMap(({ scores }) => scoreLines(scores)).map(markdownCell).join('<br>') || '–',
+      feature.explanations.flatMap(({ scores }) => scoreLines(scores)).map(({ found, by }) => markdownCell(`${found} ${by}`)).join('<br>') || '–',
       feature.exemplars.map(emphasised).join('<br>'),
     ])), // prettier-ignore
   ]);
@@ -56,11 +57,12 @@ function described({ explanations, skipped }: TableFeature): { by: string; text:
   return found.length + missing.length === 0 ? [{ by: 'no explainer was asked', text: '–' }] : [...found, ...missing];
 }
 
-function scoreLines(scores: TableExplanation['scores']): string[] {
-  return scores.map(({ scorer, judge, promptVersion, value, undefinedReason, low, high }) => {
+/** What was found and by whom, the paper's instrument first. */
+function scoreLines(scores: TableExplanation['scores']): { found: string; by: string }[] {
+  return scores.toSorted((a, b) => instrumentPlace(a.scorer) - instrumentPlace(b.scorer)).map(({ scorer, judge, promptVersion, value, undefinedReason, low, high }) => {
     const by = `${scorer} by ${judge}${promptVersion === null ? '' : ` (${promptVersion})`}`;
-    if (value === null) return `undefined: ${undefinedReason ?? 'no reason given'}, ${by}`;
-    return `${number(value)}${low === null || high === null ? '' : ` [${number(low)}, ${number(high)}]`} ${by}`;
+    if (value === null) return { found: `undefined: ${undefinedReason ?? 'no reason given'}`, by };
+    return { found: `${number(value)}${low === null || high === null ? '' : ` [${number(low)}, ${number(high)}]`}`, by };
   });
 }
 

@@ -21,7 +21,7 @@ th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
 svg{display:block;width:100%;height:auto;margin:.4rem 0}svg text{font:12px system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:1}svg .zero{stroke:var(--soft);stroke-width:1}
 svg .label{fill:var(--ink)}.legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:14px;margin:.3rem 0}.legend svg{display:inline-block;width:14px;height:14px;margin:0 .35em -2px 0}
 .text{font:13px/1.7 ui-monospace,monospace;overflow-wrap:anywhere;white-space:pre-wrap}.text span{border-radius:2px}.exemplar{margin:0 0 .35rem}
-details{margin:.4rem 0}summary{cursor:pointer}@media print{body{max-width:none}}`;
+td p{margin:0 0 .35rem}details{margin:.4rem 0}summary{cursor:pointer}@media print{body{max-width:none}}`;
 
 /** A whole HTML document that loads nothing. `body` is HTML already. */
 export function page(title: string, body: string): string {
@@ -34,9 +34,12 @@ ${body}
 `;
 }
 
-/** A table of cells that are HTML already; columns from `numbersFrom` on are right-aligned. */
-export function htmlTable(head: readonly string[], rows: readonly (readonly string[])[], numbersFrom = head.length): string {
-  const cell = (tag: 'th' | 'td') => (content: string, column: number): string => `<${tag}${column >= numbersFrom ? ' class="n"' : ''}>${content}</${tag}>`;
+/** A table of cells that are HTML already; columns from `numbersFrom` on are right-aligned. `widths`: of the columns, as CSS lengths. */
+export function htmlTable(head: readonly string[], rows: readonly (readonly string[])[], numbersFrom = head.length, widths: readonly string[] = []): string {
+  const cell = (tag: 'th' | 'td') => (content: string, column: number): string => {
+    const width = tag === 'th' && widths[column] !== undefined ? ` style="width:${widths[column]}"` : '';
+    return `<${tag}${column >= numbersFrom ? ' class="n"' : ''}${width}>${content}</${tag}>`;
+  };
   const lines = rows.map((row) => `<tr>${row.map(cell('td')).join('')}</tr>`);
   return `<div class="wide"><table><thead><tr>${head.map(cell('th')).join('')}</tr></thead><tbody>\n${lines.join('\n')}\n</tbody></table></div>`;
 }

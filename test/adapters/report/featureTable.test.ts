@@ -41,7 +41,7 @@ test('the table of a catalog: addresses, descriptions, scores, skips and the str
       const cells = elements(rows[1]!, 'td').map(({ text }) => text);
       assert.match(cells[0]!, /^toy\/1-tied-r2\/1active on [\d.]+ % of tokens/);
       assert.equal(cells[1], `${seedDescription(1, 1)}pattern-v1`);
-      assert.equal(cells[2], '0.91 [0.81, 1.01] simulation-top-random by pattern-v1');
+      assert.equal(cells[2], '0.91 [0.81, 1.01]simulation-top-random by pattern-v1');
       assert.match(elements(rows[0]!, 'td')[2]!.text, /^undefined: the simulation is constant/);
       assert.equal(elements(rows[4]!, 'td')[1]!.text, 'no description: never active in held-out textpattern-v1');
       const tokens = elements(elements(rows[1]!, 'td')[3]!, 'span');
