@@ -7,12 +7,14 @@ import type { GeneratorSession } from './generatorSession.ts';
 import { Slots } from './generatorSlots.ts';
 import type { Slot } from './generatorSlots.ts';
 
-/**
- * Tokens of a prompt read at once: enough to be bound by arithmetic, short enough that other rows go on writing between.
- * No piece is a single token, unless the prompt is: products of one row sum in another order than those of several, and what
- * a prompt gives must not depend on how much of it was known already.
- */
+/** Tokens of a prompt read at once: enough to be bound by arithmetic, short enough that other rows go on writing between. */
 const PIECE = 256;
+
+/**
+ * A matrix product's last row, where it is alone in its block, sums in another order than its fellows. So no piece has a length
+ * of 1 more than a multiple of this: what a prompt gives must not depend on where it was cut, thus on how much was known.
+ */
+const BLOCK = 16;
 
 /** A request under way. */
 interface Job {
@@ -34,7 +36,7 @@ interface Job {
 /**
  * Serves many requests with one session: prompts are read in pieces, one request at a time; rows that write take their next
  * token together, so that the weights are read from memory once for all of them. What a request gets does not depend on
- * what else runs: rows of one run do not see each other, and the operators' sums do not depend on their number.
+ * what else runs or ran: rows of one run do not see each other, and each sums in the same order whatever their number.
  */
 export class GeneratorEngine {
   readonly #session: GeneratorSession;
@@ -101,9 +103,7 @@ export class GeneratorEngine {
   #admit(): void {
     while (this.#waiting.length > 0) {
       const job = this.#waiting[0];
-      const { first, end } = toRead(job);
-      // Two tokens at least are read anew: see PIECE.
-      const slot = this.#slots.take(job.prompt, Math.max(0, Math.min(first, end - 2)));
+      const slot = this.#slots.take(job.prompt, toRead(job).first);
       if (slot === undefined) return;
       this.#waiting.shift();
       job.slot = slot;
@@ -118,13 +118,16 @@ export class GeneratorEngine {
     const { prompt } = job;
     const start = slot.ids.length;
     const { first, end } = toRead(job);
-    const rest = end - start;
-    const count = rest <= PIECE ? rest : rest === PIECE + 1 ? PIECE - 1 : PIECE;
+    const count = Math.min(PIECE, end - start);
     const wanted: number[] = [];
     for (let t = Math.max(start, first); t < start + count; t++) wanted.push(t - start);
-    const logits = await this.#session.run({ first: slot.index, rows: 1, ids: prompt.slice(start, start + count), cols: count, starts: [start], wanted });
+    // One token more, whose place the next one overwrites; there is room, since a row's last token is never read.
+    const cols = count % BLOCK === 1 ? count + 1 : count;
+    const ids = new Int32Array(cols);
+    ids.set(prompt.subarray(start, start + count));
+    const logits = await this.#session.run({ first: slot.index, rows: 1, ids, cols, starts: [start], wanted });
     for (let t = start; t < start + count; t++) slot.ids.push(prompt[t]);
-    if (count > 1) slot.read = slot.ids.length;
+    slot.read = slot.ids.length;
     if (job.request === null) {
       for (const [row, t] of wanted.entries()) job.tokens.push(scoreToken(logits, row * this.#vocabSize, this.#vocabSize, prompt[start + t + 1], job.top));
       if (slot.ids.length === end) this.#finish(job, { kind: 'score', tokens: job.tokens, reused: job.reused });

@@ -13,9 +13,8 @@ export interface Slot {
 
 /**
  * Which row of tokens lies in which slot. A finished row stays until its slot is needed, and a new row takes over the longest
- * beginning that any slot shares with it. Only what was read as a prompt is shared: a matrix product of one row sums in
- * another order than one of several, so keys of tokens written one by one differ in their last bits, and a result would
- * depend on what was asked before it.
+ * beginning that any slot shares with it. Only what was read as a prompt is shared: keys of tokens written one by one differ
+ * in their last bits (see BLOCK in generatorEngine.ts), and a result would depend on what was asked before it.
  */
 export class Slots {
   readonly #store: KeyValueStore;
