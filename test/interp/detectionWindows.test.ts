@@ -20,6 +20,8 @@ test('a window has the strongest token in its middle, as far as the fragment all
   assert.deepEqual(at(3), [0, 32, 3]);
   assert.deepEqual(at(63), [32, 32, 31]);
   assert.deepEqual(at(7, 20), [0, 20, 7], 'a short fragment as it is');
+  const twice = fragment(0, 20, 2);
+  assert.equal(centredWindow({ ...twice, activations: twice.activations.map((a, t) => (t === 40 ? 2 : a)) }, 32).ids[0], 4, 'the first of equals');
 });
 
 test('windows are drawn evenly over bands of strength, go round them, and repeat with the seed', () => {
@@ -46,5 +48,6 @@ test('text is shared from the first common token on', () => {
   assert.ok(sharesText(a, { row: 1, start: 14, length: 1 }));
   assert.ok(sharesText({ row: 1, start: 0, length: 11 }, a));
   assert.ok(!sharesText(a, { row: 1, start: 15, length: 9 }));
+  assert.ok(!sharesText(a, { row: 1, start: 5, length: 5 }));
   assert.ok(!sharesText(a, { row: 2, start: 10, length: 5 }));
 });

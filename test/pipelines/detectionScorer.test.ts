@@ -8,6 +8,7 @@ import { NO_PROBABILITIES } from '../../src/interp/windowScores.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { detectionScorer } from '../../src/pipelines/detectionScorer.ts';
 import type { DetectionSettings } from '../../src/pipelines/detectionScorer.ts';
+import { WINDOW_DEFAULTS, heldOutWindows } from '../../src/pipelines/heldOutWindows.ts';
 import { openSilentWindows } from '../../src/pipelines/silentWindows.ts';
 import type { BadReply } from '../../src/ports/BadReplyLog.ts';
 import type { ChatModel } from '../../src/ports/ChatModel.ts';
@@ -140,6 +141,8 @@ test('no window shares text with what the explainer read; active windows are act
     assert.ok(!shown.some((ref) => right[i].explained.some((read) => sharesText(ref, read))));
     const active = shown.filter(({ row, start, length }) => Array.from({ length }, (_, t) => rules[i](rows[row], start + t)).some((a) => a > 0));
     assert.equal(active.length * 2, shown.length);
+    const early = active.filter((ref) => shown.indexOf(ref) < active.length).length;
+    assert.ok(early > 0.25 * active.length && early < 0.75 * active.length, 'they are shuffled');
   }
 });
 
@@ -174,7 +177,8 @@ test('the same seed asks the same, another seed something else, and the plan say
     const plan = scorerOf(kind, judge).plan!(right);
     assert.equal(judge.asked.length, 0);
     const sizes = asked.map((text) => {
-      const request = JSON.parse(text) as { messages: { content: string }[]; maxTokens: number };
+      const request = JSON.parse(text) as { messages: { content: string }[]; maxTokens: number; temperature: number };
+      assert.equal(request.temperature, 0);
       return `${request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0)} ${request.maxTokens}`;
     });
     assert.deepEqual(plan.map(({ promptBytes, maxTokens }) => `${promptBytes} ${maxTokens}`).sort(), sizes.sort());
@@ -204,6 +208,24 @@ test('a prompt that never gets an answer fails the feature, with no score on the
   assert.deepEqual(attempts.map(({ kind, index }) => [kind, index]), [['scored', 0], ['failed', 1], ['scored', 2]]);
   assert.deepEqual(attempts[1], { kind: 'failed', index: 1, reason: 'no list of zeros and ones' });
   assert.equal(bad.length, 3);
+});
+
+test('when one prompt has failed for good, those not yet sent are not sent', async () => {
+  const judge = plantedJudge({ spoil: () => 'no' });
+  const [attempt] = await scorerOf('detection', judge).score(right.slice(0, 1));
+  assert.equal(attempt.kind, 'failed');
+  // 12 prompts or more would have been asked, three times each.
+  assert.ok(scorerOf('detection', judge).plan!(right.slice(0, 1)).length >= 12);
+  assert.ok(judge.asked.length <= 4 * 3, `${judge.asked.length} requests`);
+});
+
+test('as many windows are silent as active, and ten of either are enough', () => {
+  const few = (count: number): typeof silent => ({ ...silent, of: (...[feature, wanted, exclude, rng]) => silent.of(feature, Math.min(wanted, count), exclude, rng) });
+  assert.deepEqual(heldOutWindows(right[0], few(9), WINDOW_DEFAULTS, 1), { tooFew: 'fewer than 10 windows where it is silent' });
+  const enough = heldOutWindows(right[0], few(10), WINDOW_DEFAULTS, 1);
+  assert.ok('active' in enough && enough.active.length === 10 && enough.silent.length === 10);
+  const strengths = enough.active.map(({ activations }) => Math.max(...activations));
+  assert.ok(strengths.every((strength, i) => i === 0 || strength >= strengths[i - 1]), 'one of each band of strength');
 });
 
 test('too few windows of either kind: no score, with the reason, and nothing is asked', async () => {
