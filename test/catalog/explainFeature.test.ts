@@ -108,10 +108,10 @@ test('one feature of a model at a time, equal requests once, and more than may w
           refused.add(index);
         }),
       );
-      let done = false;
-      const all = Promise.all(running).finally(() => (done = true));
+      const state = { done: false };
+      const all = Promise.all(running).finally(() => (state.done = true));
       // Nothing is let go before all are either in, waiting or refused.
-      while (!done) {
+      while (!state.done) {
         if (refused.size === tooMany) waiting.shift()?.();
         await new Promise((resolve) => setTimeout(resolve, 2));
       }

@@ -127,7 +127,7 @@ const badScore = (value: number | null, undefinedReason: string | null): Partial
 const beforeJudges = (): ExplainOutcome => {
   const outcome = makeExplanation(1, 'x', 0.5);
   assert.ok(outcome.kind === 'explained');
-  const scores = outcome.explanation.scores.map(({ judge: _, fragments: __, ...score }) => score);
+  const scores = outcome.explanation.scores.map(({ scorer, value, undefinedReason, n, low, high }) => ({ scorer, value, undefinedReason, n, low, high }));
   return { kind: 'explained', explanation: { ...outcome.explanation, scores } } as unknown as ExplainOutcome;
 };
 const REFUSED: readonly (readonly [string, Partial<DictionaryLoad>, CallerErrorCode, RegExp])[] = [
