@@ -14,7 +14,7 @@ import type { Tokenizer } from '../ports/Tokenizer.ts';
 import { askUntilParsed } from './ask/askUntilParsed.ts';
 import { LEVEL_PROBE, topLevelOf } from './levelProbe.ts';
 import { wordingOf } from './llmExplainer.ts';
-import type { Described, Simulator } from './simulationScorer.ts';
+import type { Described, ReadingCounts, Simulator } from './simulationScorer.ts';
 
 export interface LlmSimulatorInput {
   readonly chat: ChatModel;
@@ -26,18 +26,10 @@ export interface LlmSimulatorInput {
   readonly seed: number;
 }
 
-/** How the judge's readings went; grows with every fragment read by `logprobs`. */
-export interface ReadingCounts {
-  /** Tokens predicted. */
-  tokens: number;
-  /** Of them 0 because the judge's tokenizer joined a line end and the token. */
-  folded: number;
-  /** Of them 0 because no level was among the alternatives. */
-  unread: number;
-}
-
 /** Alternatives asked for at every token; Bills et al. 2023 ask for 15, and servers give up to 20. */
 const ALTERNATIVES = 20;
+
+type Counts = { -readonly [K in keyof ReadingCounts]: number };
 
 /** What one fragment came to: a value per token of it, or why there is none. */
 type Predicted = { readonly value: Float32Array } | { readonly bad: string };
@@ -48,13 +40,13 @@ type Predicted = { readonly value: Float32Array } | { readonly bad: string };
  * over fewer fragments would not be comparable.
  * Throws UNSUPPORTED for `logprobs` where the judge does not show what it expects inside a prompt.
  */
-export function llmSimulator(input: LlmSimulatorInput): Simulator & { readonly counts: Readonly<ReadingCounts> } {
+export function llmSimulator(input: LlmSimulatorInput): Simulator & { readonly counts: ReadingCounts } {
   const { chat, tokenizer, instrument } = input;
   if (instrument === 'logprobs' && !chat.abilities.promptLogprobs) {
     throw new CallerError('UNSUPPORTED', `the judge ${chat.name} gives no log-probabilities of prompt tokens, which simulation by log-probabilities needs; take the instrument "json", or a server that echoes prompts with log-probabilities (vLLM, llama.cpp)`);
   }
   const wording = wordingOf(tokenizer);
-  const counts: ReadingCounts = { tokens: 0, folded: 0, unread: 0 };
+  const counts: Counts = { tokens: 0, folded: 0, unread: 0 };
   const topLevel = topLevelOf(chat);
   const promptVersion = instrument === 'logprobs' ? SIMULATE_ALL_AT_ONCE : SIMULATE_JSON;
 
@@ -111,7 +103,7 @@ function rowsOf(ids: readonly number[], wording: TokenWording): { texts: readonl
   return { texts: rows.map((row) => row.text), places };
 }
 
-async function readAllAtOnce({ chat, badReplies }: LlmSimulatorInput, task: Described, shown: readonly string[], top: number, counts: ReadingCounts): Promise<Predicted> {
+async function readAllAtOnce({ chat, badReplies }: LlmSimulatorInput, task: Described, shown: readonly string[], top: number, counts: Counts): Promise<Predicted> {
   const { messages, continuation, rows } = simulateAllAtOnce(task.description, shown, top);
   const { tokens } = await chat.readPrompt({ messages, continuation, topLogprobs: ALTERNATIVES });
   const reading = expectedActivations(continuation, rows, tokens, top);

@@ -10,6 +10,16 @@ import type { ScoreAttempt, Scorer, ScoreTask } from '../ports/Scorer.ts';
 /** What a simulator may know of a feature: how it is described, nothing of its activations. */
 export type Described = Pick<ScoreTask, 'index' | 'description' | 'detail'>;
 
+/** How a judge's readings of prompts went; grows with every fragment. */
+export interface ReadingCounts {
+  /** Tokens predicted. */
+  readonly tokens: number;
+  /** Of them 0 because the judge's tokenizer joined a line end and the token. */
+  readonly folded: number;
+  /** Of them 0 because no level was among the alternatives. */
+  readonly unread: number;
+}
+
 /** Predicts activations from an explanation without seeing the true ones. */
 export interface Simulator {
   /** Who predicts: `pattern-v1`, or the language model's name. */
@@ -20,6 +30,8 @@ export interface Simulator {
   readonly promptVersion: string | null;
   /** What its predictions depend on besides the above, JSON, no secrets. */
   readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Where predictions are read inside prompts. */
+  readonly counts?: ReadingCounts;
   simulates(explainer: string): boolean;
   /** Predictions for fragments of token ids, one array of equal length each; or the reason there are none. */
   simulate(task: Described, fragments: readonly (readonly number[])[]): Promise<readonly ArrayLike<number>[] | { readonly failed: string }>;
@@ -33,9 +45,9 @@ export interface SimulationScorerOptions {
 }
 
 /** Bills et al. 2023: an explanation is worth how well the activations simulated from it correlate with the true ones. */
-export function simulationScorer(simulator: Simulator, seed: number, { calibrate = false }: SimulationScorerOptions = {}): Scorer {
+export function simulationScorer(simulator: Simulator, seed: number, { calibrate = false }: SimulationScorerOptions = {}): Scorer & Pick<Simulator, 'counts'> {
   const bootstrap = new Bootstrap(seed);
-  const { plan } = simulator;
+  const { plan, counts } = simulator;
   return {
     name: simulator.instrument,
     judge: simulator.name,
@@ -43,6 +55,7 @@ export function simulationScorer(simulator: Simulator, seed: number, { calibrate
     parameters: { simulator: simulator.name, ...simulator.parameters, seed, ...(calibrate ? { calibrate } : {}) },
     judges: (explainer) => simulator.simulates(explainer),
     score: (tasks) => Promise.all(tasks.map((task) => scoreOne(task, simulator, bootstrap, calibrate))),
+    ...(counts === undefined ? {} : { counts }),
     ...(plan === undefined ? {} : { plan: (tasks: readonly ScoreTask[]) => tasks.flatMap((task) => plan(described(task), textOf(task, calibrate).map((f) => f.ids))) }),
   };
 }

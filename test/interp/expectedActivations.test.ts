@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
+import { placeTokens } from '../../src/adapters/openai/placeTokens.ts';
+import { openTokenizer } from '../../src/adapters/tokenizers/openTokenizer.ts';
 import { expectedActivations } from '../../src/interp/expectedActivations.ts';
 import type { ReadPiece } from '../../src/interp/expectedActivations.ts';
 import { expectedLevel } from '../../src/interp/expectedLevel.ts';
@@ -98,4 +101,19 @@ test('an expected level renormalises over levels, adds blanks up and keeps to it
   assert.equal(expectedLevel([{ text: '10', logprob: at(0.5) }, { text: '4', logprob: at(0.1) }], '', 9)!.toFixed(9), '4.000000000');
   assert.equal(expectedLevel([{ text: 'x', logprob: 0 }], '', 10), null);
   assert.equal(expectedLevel([], '', 10), null);
+});
+
+test('a byte-level tokenizer that was never made for this parts lines so that every row is read, or counted as folded', async () => {
+  const tokenizer = await openTokenizer(fileURLToPath(new URL('../../models/demo', import.meta.url)));
+  const tokens = ['  ', ' ', '\\n', '//', '()', ' {', '    ', 'é', ' né', '中', '\\{bytes}', ' "', '.', '::', ' 10', '0', 'unknown', ' unknown', '#', '\\t', '-', ' the'];
+  const { text, rows } = rowsOf(tokens);
+  const cut = Array.from(tokenizer.encode(text), (id) => ({ token: tokenizer.token(id) }));
+  const { offsets, end } = placeTokens(cut, text);
+  assert.equal(end, text.length);
+  const pieces = cut.map(({ token }, i): ReadPiece => ({ text: token, offset: offsets[i], top: sure(7, /^\s*/.exec(token)![0]) }));
+  const reading = expectedActivations(text, rows, pieces, 10);
+  assert.ok('values' in reading, 'bad' in reading ? reading.bad : '');
+  assert.equal(reading.unread, 0);
+  assert.ok(reading.folded <= 5, `${reading.folded} folded`);
+  assert.equal(reading.values.filter((value) => value === 7).length, tokens.length - reading.folded);
 });
