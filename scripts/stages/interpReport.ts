@@ -131,11 +131,16 @@ async function fitMissing({ workspace, located, model, choice }: Opened, methods
     else workspace.progress.say(`baselines: ${method.name} is there already`);
   }
   if (missing.length === 0) return;
-  const kinds = [...new Set(missing.map(({ baseline }) => baseline))];
+  const sparse = new Set(missing.flatMap(({ baseline, k }) => (k === null ? [] : [baseline])));
   const topK = [...new Set(missing.flatMap(({ k }) => (k === null ? [] : [k])))];
-  await withTokens(text.dir, (tokens) =>
-    baselinesStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints: hookPointsOf(layers), trainRows: text.trainRows, workers: choice.model.workers }, { ...BASELINE_DEFAULTS, kinds, topK, seed: choice.seed }),
-  );
+  // A stage makes every sparse variant of all its kinds: those that need none are fitted by themselves.
+  const passes = [{ kinds: missing.flatMap(({ baseline }) => (sparse.has(baseline) ? [] : [baseline])), topK: [] }, { kinds: [...sparse], topK }];
+  for (const pass of passes) {
+    if (pass.kinds.length === 0) continue;
+    await withTokens(text.dir, (tokens) =>
+      baselinesStage(workspace, { located, model, tokens, tokensDir: text.dir, hookPoints: hookPointsOf(layers), trainRows: text.trainRows, workers: choice.model.workers }, { ...BASELINE_DEFAULTS, ...pass, seed: choice.seed }),
+    );
+  }
 }
 
 /** How the reference was trained, for the control: from the manifest of its run. */

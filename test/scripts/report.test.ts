@@ -7,7 +7,9 @@ import { generateDocument } from '../../src/corpus/document.ts';
 import type { ExplainOutcome } from '../../src/domain/feature.ts';
 import { Rng } from '../../src/math/rng.ts';
 import type { InterpReportData } from '../../src/ports/InterpReport.ts';
-import { runCli } from '../helpers/cli.ts';
+import { runCli, startCli, type CliRun } from '../helpers/cli.ts';
+import { hashJudge, hashLevels } from '../helpers/hashJudge.ts';
+import { withOpenaiServer } from '../helpers/openaiServer.ts';
 import { withFolder } from '../helpers/withFolder.ts';
 
 const MODEL = join(import.meta.dirname, '..', '..', 'models', 'demo');
@@ -57,6 +59,7 @@ test('report interp: one command makes dictionaries, baselines and control, comp
     const analysed = await Promise.all(data.members.map(async ({ runs }) => (JSON.parse(await readFile(join(await runDir(folder, 'analyse', runs['analyse']!), 'manifest.json'), 'utf8')) as { params: { rows: unknown }; inputs: { tokens: string } })));
     for (const { params, inputs } of analysed) assert.deepEqual([params.rows, inputs.tokens], [{ from: 300, to: 375 }, analysed[0]!.inputs.tokens]);
     const weights = new Set(data.members.map(({ weightsHash }) => weightsHash));
+    assert.deepEqual(Object.keys((await readCurrentRuns(folder, 'demo'))!.dictionaries).filter((name) => name.endsWith('k8')).sort(), ['1-neuron-k8', '2-neuron-k8'], 'no baseline that was not asked for');
     assert.equal(weights.size, 10, 'ten dictionaries; the control has its own');
 
     const before = await readdir(join(folder, 'runs'));
@@ -76,6 +79,8 @@ test('report interp: one command makes dictionaries, baselines and control, comp
     const some = JSON.parse(await readFile(out.replace('.html', '.json'), 'utf8')) as InterpReportData;
     assert.deepEqual(some.members.map(({ asked }) => asked), [12, 12, 12, 12]);
 
+    await withALanguageModel(folder, out);
+
     await runCli(folder, ['load', '--model', 'demo', '--set', 'tied-r0.5']);
     const table = join(folder, 'out', 'features.html');
     await runCli(folder, ['report', 'features', '--model', 'demo', '--dictionary', '2-tied-r0.5', '1-tied-r0.5', '--features', '4', '--out', table]);
@@ -85,6 +90,35 @@ test('report interp: one command makes dictionaries, baselines and control, comp
     assert.ok(first.kind === 'explained' && (await readFile(table, 'utf8')).includes(first.explanation.description.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)));
   });
 });
+
+/** The same comparison, explained and judged by a language model. */
+async function withALanguageModel(home: string, out: string): Promise<void> {
+  await withOpenaiServer({ reply: hashJudge, alternatives: hashLevels }, async (server) => {
+    const environment = { OPENAI_BASE_URL: server.url, OPENAI_API_KEY: 'sk-hunter2', EXPLAIN_MODEL: '', JUDGE_MODEL: '', EMBEDDING_MODEL: '' };
+    const interp = (features: number, ...args: string[]): CliRun => startCli(home, [
+      'report', 'interp', '--model', MODEL, '--layers', '1', '--methods', 'tied-r0.5,random', '--features', String(features), '--min-fragments', '5',
+      '--explainer', 'max-act', '--llm', 'rules', '--scorers', 'simulation,detection', '--out', out, ...args,
+    ], environment); // prettier-ignore
+    const first = interp(2);
+    assert.equal(await first.ended, 0, first.output());
+    const data = JSON.parse(await readFile(out.replace('.html', '.json'), 'utf8')) as InterpReportData;
+    assert.ok(data.instruments.some(({ scorer }) => scorer.startsWith('detection')) && data.instruments.some(({ scorer }) => scorer === 'simulation-top-random'));
+    for (const { judge, promptVersion } of data.instruments) assert.ok(judge === 'rules' && promptVersion !== null, `${judge} ${promptVersion}`);
+    assert.equal(data.instruments.find(({ scorer }) => scorer === 'detection-balanced-accuracy')!.chance, 0.5);
+    assert.match(JSON.stringify(data.facts), /max-act-v1@rules/);
+
+    // A budget holds over all methods: what the first spends is not there for the second.
+    const spent = await Promise.all(data.members.map(async ({ runs }) => {
+      const { metrics } = JSON.parse(await readFile(join(await runDir(home, 'explain', runs['explain']!), 'manifest.json'), 'utf8')) as { metrics: { asked: { promptTokens: number; completionTokens: number } } };
+      return metrics.asked.promptTokens + metrics.asked.completionTokens;
+    })); // prettier-ignore
+    // Two features are answered already; four more cost about twice as much, for each method.
+    const over = interp(6, '--budget-tokens', String(3 * Math.max(...spent)));
+    assert.equal(await over.ended, 4, over.output());
+    assert.match(over.output(), /explain 1-tied-r0\.5: done/, 'enough for the first method');
+    for (const run of [first, over]) assert.ok(!run.output().includes('hunter2'), 'the key is never shown');
+  });
+}
 
 test('report interp says what is wrong before it begins', async () => {
   await withFolder(async (folder) => {
