@@ -18,6 +18,9 @@ export function tokenOffsets(tokenizer: Pick<Tokenizer, 'decode'>, ids: Int32Arr
     const broken = after.endsWith('\ufffd') && i + 1 < ids.length;
     if (broken || after.length < before.length) continue;
     text += after.slice(before.length);
+    // A token that is whole by itself ended a run of broken ones instead of completing it.
+    const own = read < i ? tokenizer.decode(ids.subarray(i, i + 1)) : '';
+    if (own !== '' && !own.includes('\ufffd') && text.endsWith(own)) offsets[i] = text.length - own.length;
     context = read;
     read = i + 1;
   }
