@@ -79,6 +79,8 @@ export interface ChatModel {
   /** Everything its replies depend on besides the request (model, place, revision), JSON, no secrets: part of a request's identity. */
   readonly identity: Readonly<Record<string, unknown>>;
   readonly abilities: ChatAbilities;
+  /** Requests it sends at once; it holds the rest back. Absent where that is of no interest. */
+  readonly concurrency?: number;
   /** Throws OutsideError when no answer came after all retries, CallerError where the request cannot be served at all. */
   chat(request: ChatRequest): Promise<ChatReply>;
   readPrompt(request: PromptRequest): Promise<PromptReading>;

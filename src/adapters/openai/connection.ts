@@ -58,6 +58,8 @@ const RETRIES_WHEN_NEVER_REACHED = 2;
 export class Connection {
   /** Base URL, for people and identities. */
   readonly server: string;
+  /** Requests under way at once. */
+  readonly concurrency: number;
   readonly #options: ConnectionOptions;
   readonly #client: OpenAI;
   readonly #gate: Gate;
@@ -76,6 +78,7 @@ export class Connection {
     if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw new CallerError('BAD_INPUT', `concurrency: expected a whole number of at least 1, found ${concurrency}`);
     if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS)) throw new CallerError('BAD_INPUT', `timeout: expected up to ${LONGEST_TIMEOUT_MS / 1000} s, found ${timeoutMs / 1000} s; for a slow server lower the concurrency instead`);
     this.#timeoutMs = timeoutMs;
+    this.concurrency = concurrency;
     this.#gate = new Gate(concurrency);
     this.#client = new OpenAI({
       baseURL: this.server,

@@ -61,6 +61,7 @@ export async function openChatModel(options: OpenaiChatOptions): Promise<OpenaiC
     name: model,
     identity,
     abilities,
+    concurrency: connection.concurrency,
     openingUsage,
     chat: (request) => speaker.chat(request),
     readPrompt: (request) => speaker.readPrompt(request),

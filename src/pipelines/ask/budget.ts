@@ -36,6 +36,7 @@ export interface Reservation {
 
 interface Waiter {
   readonly bound: TokenCount;
+  readonly atOnce: number;
   admit(): void;
   refuse(error: Error): void;
 }
@@ -49,6 +50,7 @@ export class Budget {
   readonly #ledger: Ledger | null;
   #spent: TokenCount = { promptTokens: 0, completionTokens: 0 };
   #underWay: TokenCount = { promptTokens: 0, completionTokens: 0 };
+  #open = 0;
   #estimated = 0;
   #requests = 0;
   #lost = 0;
@@ -77,10 +79,13 @@ export class Budget {
     return budget;
   }
 
-  /** Throws BUDGET_REACHED when `bound` can no longer fit. */
-  async reserve(bound: TokenCount): Promise<Reservation> {
+  /**
+   * Throws BUDGET_REACHED when `bound` can no longer fit. Waits while `atOnce` reservations are open: a kill makes all that are open
+   * count in full, so there should be few more than requests really sent.
+   */
+  async reserve(bound: TokenCount, atOnce = Infinity): Promise<Reservation> {
     await new Promise<void>((admit, refuse) => {
-      this.#waiters.push({ bound, admit, refuse });
+      this.#waiters.push({ bound, atOnce, admit, refuse });
       this.#admit();
     });
     const id = this.#nextId++;
@@ -88,6 +93,7 @@ export class Budget {
     const end = (): void => {
       invariant(open, 'a reservation was ended twice');
       open = false;
+      this.#open--;
       this.#underWay = minus(this.#underWay, bound);
     };
     try {
@@ -137,16 +143,18 @@ export class Budget {
 
   #admit(): void {
     for (let first = this.#waiters[0]; first !== undefined; first = this.#waiters[0]) {
-      const { bound } = first;
-      if (this.#fits(plus(plus(this.#spent, this.#underWay), bound))) {
+      const { bound, atOnce } = first;
+      const possible = this.#fits(plus(this.#spent, bound));
+      // What is under way may turn out cheaper.
+      if (possible && (this.#open >= atOnce || !this.#fits(plus(plus(this.#spent, this.#underWay), bound)))) return;
+      this.#waiters.shift();
+      if (possible) {
+        this.#open++;
         this.#underWay = plus(this.#underWay, bound);
         first.admit();
-      } else if (this.#fits(plus(this.#spent, bound)) && this.#underWay.promptTokens + this.#underWay.completionTokens > 0) {
-        return; // what is under way may turn out cheaper
       } else {
         first.refuse(this.#reached(bound));
       }
-      this.#waiters.shift();
     }
   }
 

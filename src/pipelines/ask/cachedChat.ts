@@ -13,6 +13,8 @@ const FREE: Usage = { promptTokens: 0, completionTokens: 0, estimated: false };
  * Only what is sent touches the budget, before it is sent. Failures are not kept. The cache stays the caller's to close.
  */
 export function cachedChat(chat: ChatModel, cache: ReplyCache, budget?: Budget): ChatModel {
+  // Twice what is sent at once keeps the model busy while answers are written down.
+  const atOnce = chat.concurrency === undefined ? Infinity : 2 * chat.concurrency;
   const underWay = new Map<string, Promise<{ readonly usage: Usage }>>();
 
   const answer = async <R extends { readonly usage: Usage }>(key: string, bound: TokenCount, ask: () => Promise<R>): Promise<R> => {
@@ -21,7 +23,7 @@ export function cachedChat(chat: ChatModel, cache: ReplyCache, budget?: Budget):
       budget?.hit();
       return { ...kept, usage: FREE };
     }
-    const reservation = await budget?.reserve(bound);
+    const reservation = await budget?.reserve(bound, atOnce);
     let reply: R;
     try {
       reply = await ask();
@@ -56,6 +58,7 @@ export function cachedChat(chat: ChatModel, cache: ReplyCache, budget?: Budget):
     name: chat.name,
     identity: chat.identity,
     abilities: chat.abilities,
+    ...(chat.concurrency === undefined ? {} : { concurrency: chat.concurrency }),
     chat: (request) => once('chat', request, () => boundOfChat(request), () => chat.chat(request)),
     readPrompt: (request) => once('prompt', request, () => boundOfPrompt(request), () => chat.readPrompt(request)),
     close: () => chat.close(),

@@ -56,6 +56,19 @@ test('what fits only once others are settled waits for them, in order', async ()
   await last.release();
 });
 
+test('no more reservations are open at once than asked for', async () => {
+  const budget = await Budget.open(NONE);
+  const first = [await budget.reserve(bound(1), 2), await budget.reserve(bound(1), 2)];
+  let third = false;
+  const waiting = budget.reserve(bound(1), 2).then((reservation) => ((third = true), reservation));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(third, false);
+  await first[0].release();
+  await (await waiting).settle(used(1));
+  await first[1].settle(used(1));
+  assert.equal(budget.totals().promptTokens, 2);
+});
+
 test('who waits is refused when what is under way turns out too dear', async () => {
   const budget = await Budget.open({ ...NONE, tokens: 100 });
   const first = await budget.reserve(bound(90));
