@@ -139,12 +139,13 @@ function serverOf({ languageModels: { baseUrl, apiKey } }: LanguageModelHost, na
   return { baseUrl: baseUrl ?? HOSTED, apiKey };
 }
 
-async function openLocal(path: string, { device, workers }: LanguageModelHost): Promise<ChatModel> {
+async function openLocal(path: string, { device }: LanguageModelHost): Promise<ChatModel> {
   const folder = resolve(path);
   if (!(await isFolder(folder))) throw new CallerError('NOT_FOUND', `${LOCAL}${path}: expected the folder of an instruct model (config.json, safetensors, tokenizer.json, a chat template); there is no such folder`);
   const [{ openGenerator }, { openChatTemplate }, { localChat }] = await Promise.all([import('./adapters/ort/openGenerator.ts'), import('./adapters/tokenizers/chatTemplate.ts'), import('./pipelines/localChat.ts')]);
   const [tokenizer, template] = await Promise.all([openTokenizer(folder), openChatTemplate(folder)]);
-  const generator = await openGenerator(folder, { name: basename(folder), device, ...(workers === undefined ? {} : { workers }) });
+  // One worker with all cores serves several requests together; each more would hold its own copy of the weights.
+  const generator = await openGenerator(folder, { name: basename(folder), device });
   return localChat({ generator, tokenizer, template, name: basename(folder) });
 }
 
