@@ -25,14 +25,15 @@ export interface TextChoice {
 }
 
 /** Throws BAD_INPUT where no text is known. */
-export async function comparedText(workspace: Workspace, located: LocatedModel, model: SubjectModel, tokenizer: Tokenizer, set: string, choice: TextChoice): Promise<ComparedText> {
+export async function comparedText(workspace: Workspace, located: LocatedModel, model: SubjectModel, tokenizer: Tokenizer, set: string, layers: 'all' | readonly number[], choice: TextChoice): Promise<ComparedText> {
   const { config } = workspace;
   const tokenise = async (text: TextSource, tokens: TokensOptions, share: number): Promise<ComparedText> => {
     const { dir } = await tokensStage(workspace, text, tokenizer, model.info.vocabSize, tokens);
     return { dir, trainRows: trainRowsOf(await withTokens(dir, async ({ rows }) => rows), share) };
   };
   if (choice.text !== null) return tokenise(choice.text, choice.tokens, choice.trainShare);
-  const members = Object.values(await membersOf(workspace, located.name, set));
+  const all = Object.entries(await membersOf(workspace, located.name, set));
+  const members = all.flatMap(([layer, member]) => (layers === 'all' || layers.includes(Number(layer)) ? [member] : []));
   if (members.length > 0) {
     const [first, ...others] = members;
     if (others.some((other) => other.tokens !== first!.tokens || other.trainRows !== first!.trainRows)) {

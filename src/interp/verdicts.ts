@@ -34,18 +34,23 @@ const GROUPS: readonly { readonly of: (difference: MethodDifference) => boolean;
   { of: ({ apart, value }) => apart && value < 0, words: 'Lower, and the 95 % intervals do not overlap' },
 ];
 
-/** Whether the reference is above every one of `others` in every layer with intervals apart, and if not, where not. */
-export function clearAnswer({ differences }: InstrumentComparison, reference: string, others: readonly string[], basis: Basis): string | null {
-  const found = differences.filter(({ other, layer, ...one }) => layer !== null && one.basis === basis && others.includes(other));
-  if (found.length === 0) return null;
-  const fails = found.filter(({ apart, value }) => !(apart && value > 0));
-  const question = `Does ${reference} score above ${others.join(' and ')} in every layer, with 95 % intervals that do not overlap?`;
-  if (fails.length === 0) return `${question} Yes.`;
+/** Whether the reference is above every one of `others` in every layer with intervals apart, and if not, where not; null where nothing was compared. */
+export function clearAnswer({ estimates, differences }: InstrumentComparison, reference: string, others: readonly string[], basis: Basis): string | null {
+  if (!differences.some(({ other }) => others.includes(other))) return null;
+  const layers = estimates.flatMap(({ layer, method }) => (method === reference && layer !== null ? [layer] : []));
+  const failing = new Set<number>();
   const against = others.flatMap((other) => {
-    const layers = fails.filter((one) => one.other === other).map(({ layer, value, interval }) => `layer ${layer} (difference ${show(value)} ${span(interval)})`);
-    return layers.length === 0 ? [] : [`Not against ${other} in ${layers.join(', ')}.`];
+    const fails = layers.flatMap((layer) => {
+      const found = differences.find((one) => one.other === other && one.layer === layer && one.basis === basis);
+      if (found !== undefined && found.apart && found.value > 0) return [];
+      failing.add(layer);
+      return [`layer ${layer} (${found === undefined ? 'nothing to compare' : `difference ${show(found.value)} ${span(found.interval)}`})`];
+    });
+    return fails.length === 0 ? [] : [`Not against ${other} in ${fails.join(', ')}.`];
   });
-  const holds = [...new Set(found.map(({ layer }) => layer))].filter((layer) => fails.every((one) => one.layer !== layer));
+  const question = `Does ${reference} score above ${others.join(' and ')} in every layer, with 95 % intervals that do not overlap?`;
+  if (against.length === 0) return `${question} Yes.`;
+  const holds = layers.filter((layer) => !failing.has(layer));
   return [question, 'No.', ...(holds.length === 0 ? [] : [`It does in ${holds.length === 1 ? 'layer' : 'layers'} ${holds.join(', ')}.`]), ...against].join(' ');
 }
 

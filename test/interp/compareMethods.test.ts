@@ -136,4 +136,9 @@ test('sentences follow from the numbers', () => {
   assert.match(clearAnswer(close, 'sae', ['neuron', 'random'], 'scored')!, /overlap\? No\. It does in layer 0\. Not against neuron in layer 1 \(difference 0\.045 .*\)\. Not against random in layer 1 \(/);
   assert.match(controlAnswer(close, 'sae', 'control', 'scored')!, /scores above the same recipe on random weights by 0\.3/);
   assert.equal(controlAnswer(close, 'sae', 'pca', 'scored'), null);
+  assert.equal(clearAnswer(close, 'sae', ['pca'], 'scored'), null);
+
+  // A method without any score in a layer is no method that was beaten there.
+  const gap = only([...layers('sae', [0.7, 0.6]), of('neuron', 0, sample(1, 200, 0.3)), of('neuron', 1, ['dead', 'dead'])]);
+  assert.match(clearAnswer(gap, 'sae', ['neuron'], 'scored')!, /No\. It does in layer 0\. Not against neuron in layer 1 \(nothing to compare\)\.$/);
 });
