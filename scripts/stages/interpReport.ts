@@ -77,7 +77,7 @@ async function readMethod({ workspace, located, model, tokenizer, choice, spent 
     const outcomes = await withShortScores(found, new Map(analysed.map((feature) => [feature.index, feature])), choice.explain.seed);
     return {
       layer: parseHookPoint(dictionary.hookPoint).layer, method: method.name, dictionary: `${located.name}/${name}`, nFeatures: dictionary.nFeatures, quality, weightsHash: dictionary.weightsHash,
-      runs: { train: await keyOf(current.train), analyse: await keyOf(current.analyse!), explain: run.key }, outcomes,
+      densities: analysed.map(({ density }) => density), runs: { train: await keyOf(current.train), analyse: await keyOf(current.analyse!), explain: run.key }, outcomes,
     }; // prettier-ignore
   }));
 }

@@ -12,9 +12,12 @@ const SIMULATION: Readonly<Record<string, string>> = {
   'simulation-top': 'correlation of simulated and true activations, top fragments only',
 };
 
-/** Balanced accuracy and area under the ROC curve are 0.5 for a judge that guesses; everything else starts from 0. */
+/**
+ * Balanced accuracy and area under the ROC curve are 0.5 for a judge that guesses, F1 is 2/3 for one that always says "active" (there are
+ * as many active windows as others); everything else starts from 0.
+ */
 export function instrumentFacts(scorer: string): InstrumentFacts {
-  return { label: SIMULATION[scorer] ?? scorer.replaceAll('-', ' '), chance: /(^|-)(balanced-accuracy|auc|auroc)$/.test(scorer) ? 0.5 : 0 };
+  return { label: SIMULATION[scorer] ?? scorer.replaceAll('-', ' '), chance: /(^|-)(balanced-accuracy|auc|auroc)$/.test(scorer) ? 0.5 : /(^|-)f1$/.test(scorer) ? 2 / 3 : 0 };
 }
 
 const FIRST = ['simulation-top-random', 'simulation-random', 'simulation-top'];

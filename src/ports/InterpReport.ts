@@ -16,8 +16,18 @@ export interface ReportedMean {
 /** `scored`: over features with a score. `asked`: over all asked for, those without one counted as chance. */
 export type ReportedBasis = 'scored' | 'asked';
 
+/** Means and differences over some features, and what they say. */
+export interface ReportedComparison {
+  /** `layer` null: mean over the layers. */
+  readonly estimates: readonly { readonly layer: number | null; readonly method: string; readonly asked: number; readonly explained: number; readonly of: Readonly<Record<ReportedBasis, ReportedMean>> }[];
+  /** Reference minus the other; `apart`: their own 95 % intervals do not overlap. */
+  readonly differences: readonly { readonly layer: number | null; readonly other: string; readonly basis: ReportedBasis; readonly value: number; readonly interval: Interval; readonly apart: boolean }[];
+  /** Sentences made from the numbers. */
+  readonly verdicts: readonly string[];
+}
+
 /** One instrument in the hands of one judge. */
-export interface ReportedInstrument {
+export interface ReportedInstrument extends ReportedComparison {
   readonly scorer: string;
   readonly judge: string;
   readonly promptVersion: string | null;
@@ -25,12 +35,8 @@ export interface ReportedInstrument {
   /** Score of a description that says nothing. */
   readonly chance: number;
   readonly scores: readonly { readonly layer: number; readonly method: string; readonly values: readonly (number | null)[]; readonly undefined: Readonly<Record<string, number>> }[];
-  /** `layer` null: mean over the layers. */
-  readonly estimates: readonly { readonly layer: number | null; readonly method: string; readonly asked: number; readonly explained: number; readonly of: Readonly<Record<ReportedBasis, ReportedMean>> }[];
-  /** Reference minus the other; `apart`: their own 95 % intervals do not overlap. */
-  readonly differences: readonly { readonly layer: number | null; readonly other: string; readonly basis: ReportedBasis; readonly value: number; readonly interval: Interval; readonly apart: boolean }[];
-  /** What the numbers say, in sentences made from them. */
-  readonly verdicts: readonly string[];
+  /** The same over those features only that are active on at least `leastDensity` of all tokens; null where there are none. */
+  readonly frequent: (ReportedComparison & { readonly leastDensity: number }) | null;
 }
 
 /** One dictionary that took part. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ExplainOutcome, Score } from '../../src/domain/feature.ts';
 import { compareMethods, type InstrumentComparison } from '../../src/interp/compareMethods.ts';
+import { instrumentFacts } from '../../src/interp/instruments.ts';
 import { methodScores, type MethodScores } from '../../src/interp/methodScores.ts';
 import { clearAnswer, controlAnswer, verdicts } from '../../src/interp/verdicts.ts';
 import { Rng } from '../../src/math/rng.ts';
@@ -118,6 +119,10 @@ test('instruments and judges are never pooled, and one that a method lacks count
   assert.equal(detection.estimates[1]!.of.scored.mean, null);
   near(detection.estimates[1]!.of.asked.mean, 0.5);
   assert.deepEqual(detection.differences.map(({ basis }) => basis), ['asked'], 'no difference from a mean that does not exist');
+});
+
+test('chance is what a judge gets who knows nothing', () => {
+  assert.deepEqual(['simulation-random', 'simulation-json-top', 'detection-balanced-accuracy', 'fuzzing-auc', 'detection-f1'].map((scorer) => instrumentFacts(scorer).chance), [0, 0, 0.5, 0.5, 2 / 3]);
 });
 
 test('sentences follow from the numbers', () => {

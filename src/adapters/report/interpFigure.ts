@@ -30,7 +30,7 @@ export function meansFigure({ methods }: Pick<InterpReportData, 'methods'>, inst
     return `${border}${marks.join('')}<text class="label" x="${(from + width / 2).toFixed(1)}" y="${HEIGHT - BOTTOM + 20}" text-anchor="middle">${nameOf(layer)}</text>`;
   });
   const label = `${instrument.label}, by layer and method`;
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escape(label)}">${gridLines(axis, LEFT, WIDTH - RIGHT, chance)}${drawn.join('')}<text x="${LEFT}" y="${HEIGHT - 6}">filled: mean over features scored · hollow: over all asked for, those without a score counted as ${chance} · bars: 95 %, 1.96·sd/√n</text></svg>`;
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escape(label)}">${gridLines(axis, LEFT, WIDTH - RIGHT, chance)}${drawn.join('')}<text x="${LEFT}" y="${HEIGHT - 6}">filled: mean over features scored · hollow: over all asked for, those without a score counted as ${Number(chance.toFixed(3))} · bars: 95 %, 1.96·sd/√n</text></svg>`;
 
   function point({ mean, halfWidth }: ReportedMean, x: number, series: number, hollow: boolean): string {
     if (mean === null) return '';

@@ -1,7 +1,7 @@
 import type { InterpReport, InterpReportData, ReportedInstrument } from '../../ports/InterpReport.ts';
 import { escape } from './escape.ts';
 import { meansFigure } from './interpFigure.ts';
-import { differencesTable, meansTable, membersTable, undefinedLines, type TextTable } from './interpTables.ts';
+import { differencesTable, frequentHeading, meansTable, membersTable, undefinedLines, type TextTable } from './interpTables.ts';
 import { markdownCell, markdownTable } from './markdownTable.ts';
 import { legend } from './marks.ts';
 import { htmlTable, page } from './pageStyle.ts';
@@ -40,6 +40,7 @@ ${list(instrument.verdicts)}
 ${details}<summary>Score of every feature</summary>${stripFigure(data, instrument)}</details>
 ${details}<summary>Means and intervals</summary>${table(meansTable(data, instrument))}</details>
 ${details}<summary>Differences</summary>${table(differencesTable(data, instrument))}</details>
+${instrument.frequent === null ? '' : `${details}<summary>${frequentHeading(instrument.frequent)}</summary>${list(instrument.frequent.verdicts)}${table(meansTable(data, instrument.frequent))}</details>`}
 ${missing.length === 0 ? '' : `<details><summary>Explained, but without this score</summary>${list(missing)}</details>`}`;
   });
   return page(
@@ -57,10 +58,11 @@ ${table(membersTable(data.members))}
 function markdown(data: InterpReportData): string {
   const table = ({ head, rows, numbersFrom }: TextTable): string => markdownTable(head, rows.map((row) => row.map(markdownCell)), numbersFrom);
   const list = (lines: readonly string[]): string => lines.map((line) => `- ${markdownCell(line)}`).join('\n');
+  const frequent = ({ frequent: found }: ReportedInstrument): string[] => (found === null ? [] : [`### ${frequentHeading(found)}`, list(found.verdicts), table(meansTable(data, found))]);
   const parts = data.instruments.flatMap((instrument) => {
     const { title, by } = headingOf(instrument);
     const missing = undefinedLines(instrument);
-    return [`## ${markdownCell(title)}`, markdownCell(by), list(instrument.verdicts), table(meansTable(data, instrument)), table(differencesTable(data, instrument)), ...(missing.length === 0 ? [] : [`Explained, but without this score:\n\n${list(missing)}`])];
+    return [`## ${markdownCell(title)}`, markdownCell(by), list(instrument.verdicts), table(meansTable(data, instrument)), table(differencesTable(data, instrument)), ...frequent(instrument), ...(missing.length === 0 ? [] : [`Explained, but without this score:\n\n${list(missing)}`])];
   });
   return `${[
     `# ${markdownCell(data.title)}`,

@@ -1,4 +1,4 @@
-import type { InterpReportData, ReportedInstrument, ReportedMean, ReportedMember } from '../../ports/InterpReport.ts';
+import type { InterpReportData, ReportedComparison, ReportedInstrument, ReportedMean, ReportedMember } from '../../ports/InterpReport.ts';
 
 /** A table of plain texts, to be written as HTML or as Markdown. */
 export interface TextTable {
@@ -9,7 +9,7 @@ export interface TextTable {
 }
 
 /** Means of one instrument by layer and method, with both intervals and both bases. */
-export function meansTable({ methods }: Pick<InterpReportData, 'methods'>, { estimates }: ReportedInstrument): TextTable {
+export function meansTable({ methods }: Pick<InterpReportData, 'methods'>, { estimates }: Pick<ReportedComparison, 'estimates'>): TextTable {
   const rank = (name: string): number => methods.findIndex((method) => method.name === name);
   const rows = estimates
     .toSorted((a, b) => (a.layer ?? Infinity) - (b.layer ?? Infinity) || rank(a.method) - rank(b.method))
@@ -18,7 +18,7 @@ export function meansTable({ methods }: Pick<InterpReportData, 'methods'>, { est
 }
 
 /** The reference against every other method. */
-export function differencesTable({ reference }: Pick<InterpReportData, 'reference'>, { differences }: ReportedInstrument): TextTable {
+export function differencesTable({ reference }: Pick<InterpReportData, 'reference'>, { differences }: Pick<ReportedComparison, 'differences'>): TextTable {
   const keys = new Map(differences.map(({ layer, other }) => [JSON.stringify([layer, other]), { layer, other }]));
   const rows = [...keys.values()].map(({ layer, other }) => {
     const cells = (['scored', 'asked'] as const).flatMap((basis) => {
@@ -63,3 +63,8 @@ function meanCells({ mean, halfWidth, bootstrap }: ReportedMean): [string, strin
 const plain = (value: number): string => value.toFixed(3).replace('-', '−');
 const signed = (value: number): string => (value < 0 ? plain(value) : `+${plain(value)}`);
 const interval = ({ low, high }: { readonly low: number; readonly high: number }): string => `[${plain(low)}, ${plain(high)}]`;
+
+/** Heading of the comparison among features that are active often. */
+export function frequentHeading({ leastDensity }: { readonly leastDensity: number }): string {
+  return `Only features active on at least ${Number((100 * leastDensity).toPrecision(3))} % of tokens`;
+}

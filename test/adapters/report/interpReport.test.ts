@@ -39,7 +39,7 @@ async function fromFiles(folder: string): Promise<{ data: InterpReportData; file
       const outcomes: ExplainOutcome[] = [];
       for await (const outcome of artefacts.readRecords<ExplainOutcome>(path)) outcomes.push(outcome);
       files.set(`${layer} ${method}`, path);
-      dictionaries.push({ layer, method, dictionary: `toy/${layer}-${method}`, nFeatures: 96, quality: { fvu: 0.25, l0: 12.5, aliveShare: 0.9, vectors: 1000 }, weightsHash: 'ab'.repeat(32), runs: { explain: `key-${layer}-${method}` }, outcomes });
+      dictionaries.push({ layer, method, dictionary: `toy/${layer}-${method}`, nFeatures: 96, quality: { fvu: 0.25, l0: 12.5, aliveShare: 0.9, vectors: 1000 }, weightsHash: 'ab'.repeat(32), runs: { explain: `key-${layer}-${method}` }, outcomes, densities: outcomes.map((_, i) => (i % 3 === 0 ? 0.02 : 0.002)) });
     }
   }
   const input: ComparisonInput = {
@@ -79,6 +79,11 @@ test('the report holds the numbers of the explanation files, recomputed from the
       const row = rows.find((cells) => cells[0] === layer && cells[1] === method)!;
       assert.deepEqual([row[2], row[3], row[4], row[5], row[7]], ['60', String(explained), String(scored.n), scored.text, asked.text]);
     }
+    // Once more among the features active on 1 % of tokens: every third here.
+    const often = cellsOf(root, ['layer', 'method', 'asked'], 1).find((cells) => cells[0] === '1' && cells[1] === 'pca')!;
+    const third = data.instruments[0]!.scores.find(({ layer, method }) => layer === 1 && method === 'pca')!.values.filter((value, i) => i % 3 === 0 && value !== null) as number[];
+    assert.deepEqual([often[2], often[4]], ['20', String(third.length)]);
+    assert.ok(often[5]!.startsWith((third.reduce((sum, value) => sum + value, 0) / third.length).toFixed(3)), often[5]);
     const took = cellsOf(root, ['layer', 'method', 'dictionary']);
     assert.equal(took.length, 8);
     assert.match(took[0]!.join(' '), /^0 tied-r4 toy\/0-tied-r4 52 of 60 \(86\.7 %\) 8 never active/);
@@ -134,7 +139,7 @@ test('a method without a single score, and a report without any instrument, are 
   await withFolder(async (folder) => {
     const { data } = await fromFiles(folder);
     const skipped: ExplainOutcome[] = Array.from({ length: 5 }, (_, index) => ({ kind: 'skipped', index, reason: 'never active' }));
-    const dictionary = (method: string, outcomes: readonly ExplainOutcome[]): ComparedDictionary => ({ layer: 0, method, dictionary: `toy/0-${method}`, nFeatures: 5, quality: null, weightsHash: 'a', runs: {}, outcomes });
+    const dictionary = (method: string, outcomes: readonly ExplainOutcome[]): ComparedDictionary => ({ layer: 0, method, dictionary: `toy/0-${method}`, nFeatures: 5, quality: null, weightsHash: 'a', runs: {}, outcomes, densities: outcomes.map(() => 0) });
     const base = { title: 't', reference: 'sae', methods: [{ name: 'sae', what: '' }, { name: 'pca', what: '' }], floors: [], controls: [], facts: [], notes: [], seed: 0 };
     const half = interpReportData({ ...base, dictionaries: [dictionary('sae', planted(1, 9, 0.5)), dictionary('pca', skipped)] });
     const none = interpReportData({ ...base, dictionaries: [dictionary('sae', skipped), dictionary('pca', skipped)] });
@@ -145,7 +150,7 @@ test('a method without a single score, and a report without any instrument, are 
     assert.match(await readFile(join(folder, 'r.html'), 'utf8'), /No feature was explained and scored/);
     assert.deepEqual(half.members[1]!.skipped, { 'never active': 5 });
     assert.equal(half.instruments[0]!.estimates[1]!.of.asked.mean, 0);
-    assert.deepEqual(none.instruments, []);
+    assert.deepEqual([none.instruments, half.instruments[0]!.frequent], [[], null]);
     await writeFile(join(folder, 'taken'), '');
     await assert.rejects(htmlInterpReport().write(join(folder, 'taken', 'r.html'), none), /cannot write/);
   });
