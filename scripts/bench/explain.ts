@@ -46,13 +46,13 @@ async function catalog(home: string, args: readonly string[], environment: Reado
   const hear = (chunk: Buffer): void => void (output += chunk.toString());
   child.stdout.on('data', hear);
   child.stderr.on('data', hear);
-  const watch = setInterval(() => {
-    void readFile(`/proc/${child.pid}/status`, 'utf8').then((status) => {
-      const bytes = 1024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
-      peak = Math.max(peak, bytes);
-      if (shareDone(output) < EARLY) early = Math.max(early, bytes);
-    }, () => undefined);
-  }, 250);
+  const look = async (): Promise<void> => {
+    const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => ''); // it may have ended
+    const bytes = 1024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
+    peak = Math.max(peak, bytes);
+    if (shareDone(output) < EARLY) early = Math.max(early, bytes);
+  };
+  const watch = setInterval(() => void look(), 250);
   const code = await new Promise((resolve) => child.on('close', resolve));
   clearInterval(watch);
   if (code !== 0) throw new Error(`${args.join(' ')}: exit ${String(code)}\n${output}`);

@@ -24,6 +24,7 @@ export interface ExplainFlags {
   readonly priceOut?: number;
   readonly concurrency: number;
   readonly timeout?: number;
+  readonly replyTokens?: number;
 }
 
 export function withExplainOptions(command: Command): Command {
@@ -43,6 +44,7 @@ export function withExplainOptions(command: Command): Command {
     .option('--price-in <usd>', 'US dollars per million tokens of prompts', number(0, 1e6))
     .option('--price-out <usd>', 'US dollars per million tokens of replies', number(0, 1e6))
     .option('--concurrency <requests>', 'requests to the language model at once', count(), 8)
+    .option('--reply-tokens <count>', 'most tokens of a description (default: the prompt\'s own); more for models that write their thoughts first', count())
     .option('--timeout <seconds>', 'for a whole answer of a language model; a request that took longer is sent again (default: 120)', number(0.1, 300));
 }
 
@@ -75,6 +77,7 @@ export function explainChoiceOf(flags: ExplainFlags & { readonly seed: number })
     concurrency: flags.concurrency,
     budget: { tokens: budgetTokens ?? null, usd: budgetUsd ?? null },
     prices: priceIn === undefined || priceOut === undefined ? null : { promptPerMillion: priceIn, completionPerMillion: priceOut },
+    ...(flags.replyTokens === undefined ? {} : { replyTokens: flags.replyTokens }),
     ...(flags.timeout === undefined ? {} : { timeoutMs: 1000 * flags.timeout }),
     ...(flags.chunk === undefined ? {} : { chunk: flags.chunk }),
   };

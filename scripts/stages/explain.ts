@@ -38,6 +38,8 @@ export interface ExplainStageOptions {
   readonly prices: Prices | null;
   /** Requests at once. */
   readonly concurrency: number;
+  /** Most tokens of a description's reply; by default the prompt's own. */
+  readonly replyTokens?: number;
   /** For a whole answer of a language model. */
   readonly timeoutMs?: number;
   /** Features explained together; by default 64 for `pattern`, 1 for language models. */
@@ -77,7 +79,7 @@ export interface ExplainContext {
 export async function explainStage(workspace: Workspace, located: LocatedModel, model: SubjectModel, tokenizer: Tokenizer, set: string, options: ExplainStageOptions): Promise<readonly ExplainedDictionary[]> {
   const { config } = workspace;
   const members = await openDictionaries(workspace, located.name, set, options.only);
-  if (options.protocol === 'paper') for (const member of members) await checkPaperAnalysis(workspace, member);
+  await checkProtocol(workspace, members, options);
   const choice = choiceOf(options);
   const models = await openLanguageModels(config, chosenModels(modelsNeeded(choice), options, config.languageModels), { concurrency: options.concurrency, ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }), say: (line) => workspace.progress.say(line) });
   try {
@@ -97,8 +99,8 @@ export async function explainStage(workspace: Workspace, located: LocatedModel, 
   }
 }
 
-export function choiceOf({ method, scorers, calibrate, protocol, seed }: ExplainStageOptions): MethodChoice {
-  return { method, scorers, calibrate, seed, temperature: protocol === 'paper' ? PAPER.temperature : null };
+export function choiceOf({ method, scorers, calibrate, protocol, seed, replyTokens }: ExplainStageOptions): MethodChoice {
+  return { method, scorers, calibrate, seed, temperature: protocol === 'paper' ? PAPER.temperature : null, maxTokens: replyTokens ?? null };
 }
 
 async function explainMember(context: ExplainContext, located: LocatedModel, member: SetMember, before: Spent): Promise<FinishedRun> {
@@ -138,9 +140,13 @@ async function widerRun(context: ExplainContext, member: SetMember): Promise<Fin
   return found;
 }
 
-async function checkPaperAnalysis({ config }: Workspace, { name, current }: SetMember): Promise<void> {
-  const protocol = current.analyse === null ? undefined : (await readManifest(join(config.home, current.analyse))).run.params['protocol'];
-  if (protocol !== 'paper') throw new CallerError('STALE_OUTPUT', `dictionary ${name} was not analysed by the paper's protocol: run analyse --protocol paper --text docs.jsonl first`);
+/** Throws STALE_OUTPUT where the analysis at hand is not what the protocol reads. */
+export async function checkProtocol({ config }: Workspace, members: readonly SetMember[], { protocol }: ExplainStageOptions): Promise<void> {
+  if (protocol === null) return;
+  for (const { name, current } of members) {
+    const made = current.analyse === null ? undefined : (await readManifest(join(config.home, current.analyse))).run.params['protocol'];
+    if (made !== protocol) throw new CallerError('STALE_OUTPUT', `dictionary ${name} was not analysed by the paper's protocol: run analyse --protocol paper --text docs.jsonl first`);
+  }
 }
 
 function tokensOf({ metrics }: Run): number {

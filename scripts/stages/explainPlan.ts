@@ -9,7 +9,7 @@ import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 import { table } from '../table.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
 import { featuresPath, openDictionaries } from './dictionarySet.ts';
-import { choiceOf, type ExplainStageOptions } from './explain.ts';
+import { checkProtocol, choiceOf, type ExplainStageOptions } from './explain.ts';
 import { subjectOf } from './explainRun.ts';
 
 /** Says what explaining would ask language models for and cost. Sends nothing, makes no run; replies in the cache are not looked up. */
@@ -23,13 +23,15 @@ export async function explainDryRun(workspace: Workspace, located: LocatedModel,
     embeddings: names.embeddings === null ? null : { name: names.embeddings, identity: {}, embed: () => Promise.reject(new Error('a dry run sends nothing')) },
     badReplies: { record: () => Promise.resolve() },
   };
+  const members = await openDictionaries(workspace, located.name, set, options.only);
+  await checkProtocol(workspace, members, options);
   const plans: { name: string; plan: ExplainPlan }[] = [];
-  for (const member of await openDictionaries(workspace, located.name, set, options.only)) {
+  for (const member of members) {
     const subject = subjectOf({ workspace, model, tokenizer }, member);
     const ports = { explainer: planningExplainer(choice, parts), scorers: await openScorers(choice, parts, subject) };
     plans.push({ name: member.name, plan: await planExplain(workspace.artefacts, ports, featuresPath(workspace, member), options) });
   }
-  return describe(plans, options);
+  return [describe(plans, options), ...(names.embeddings === null ? [] : ['embedding requests are not in the sum'])].join('\n');
 }
 
 /** Can do everything, asks nothing. */

@@ -48,15 +48,18 @@ export async function explainRun(context: ExplainContext, member: SetMember, run
   const badReplies = await openBadReplies(artefacts, join(run.dir, BAD_REPLIES), (feature) => feature < finished);
   const parts: MethodParts = { tokenizer: context.tokenizer, badReplies, ...cachedModels(models, underWay, budget ?? undefined) };
   const explainer = await openExplainer(choice, parts, subject);
-  const ports: ExplainPorts = { artefacts, progress, explainer, scorers: await openScorers(choice, parts, subject) };
+  const scorers = await openScorers(choice, parts, subject);
+  const ports: ExplainPorts = { artefacts, progress, explainer, scorers };
   const input = { label: member.name, featuresPath: path, nFeatures: member.weights.config.nFeatures };
   const chunk = options.chunk ?? (models.writer === null ? EXPLAIN_DEFAULTS.chunk : 1);
   const inFlight = models.writer === null ? 2 : Math.max(2, options.concurrency);
   const work = async (dir: string, features: number | 'all', bad: BadReplyFile): Promise<Readonly<Record<string, unknown>>> => {
     const { summary, hash, seconds, featuresPerMinute } = await explainDictionary(ports, { ...input, dir }, { features, minFragments: options.minFragments, chunk, inFlight });
     const asked = budget === null ? {} : { asked: budget.totals(), badReplies: bad.counts() };
+    // Of the features done by this process, a resumed one's others not counted.
+    const readings = scorers.flatMap(({ judge, counts }) => (counts === undefined ? [] : [{ judge, ...counts }]));
     const protocol = options.protocol === null ? {} : { protocol: { name: options.protocol, ...(await deviation(artefacts, path, features)) } };
-    return { ...summary, hash, seconds, featuresPerMinute, ...(explainer.cost === undefined ? {} : { cost: explainer.cost }), ...asked, ...protocol };
+    return { ...summary, hash, seconds, featuresPerMinute, ...(explainer.cost === undefined ? {} : { cost: explainer.cost }), ...asked, ...(readings.length === 0 ? {} : { readings }), ...protocol };
   };
   try {
     return await work(run.dir, options.features, badReplies);

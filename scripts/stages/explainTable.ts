@@ -1,6 +1,7 @@
 import type { ExplainSummary } from '../../src/interp/explainSummary.ts';
 import type { PaperDeviation } from '../../src/interp/paperProtocol.ts';
 import type { BudgetTotals } from '../../src/pipelines/ask/budget.ts';
+import type { ReadingCounts } from '../../src/pipelines/simulationScorer.ts';
 import { fixed, percent, table } from '../table.ts';
 import type { ExplainedDictionary } from './explain.ts';
 
@@ -29,6 +30,9 @@ function notes({ name, summary, run }: ExplainedDictionary): string[] {
     const lost = asked.lost === 0 ? '' : `, ${asked.lost} more whose answer was lost, counted at their upper bound`;
     lines.push(`  asked: ${asked.requests} requests paid for${lost}, ${asked.hits} answered from the cache; ${asked.promptTokens} prompt and ${asked.completionTokens} reply tokens${usd}`);
     for (const [reason, count] of Object.entries(run.metrics['badReplies'] as Readonly<Record<string, number>>)) lines.push(`  unusable replies ${count}: ${reason}`);
+  }
+  for (const { judge, tokens, unread, folded } of (run.metrics['readings'] as readonly (ReadingCounts & { judge: string })[] | undefined) ?? []) {
+    if (unread + folded > 0) lines.push(`  simulation by ${judge}: ${unread + folded} of ${tokens} tokens could not be read and count as 0 (${folded} of them joined with a line end)`);
   }
   const paper = run.metrics['protocol'] as PaperDeviation | undefined;
   if (paper !== undefined) lines.push(`  ${deviationNote(paper)}`);

@@ -43,7 +43,7 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
       analysedDir(config.home, name, current);
       const runs = { train: await runOf(current.train), analyse: await runOf(current.analyse!) };
       const explanations: ExplanationsInput[] = [];
-      for (const [explainer, dir] of Object.entries(current.explain)) explanations.push({ explainer, path: join(config.home, dir, 'explanations.ndjson'), run: await runOf(dir) });
+      for (const [explainer, dir] of Object.entries(current.explain)) explanations.push({ explainer, path: join(config.home, dir, 'explanations.ndjson'), run: ofThisFormat(name, await runOf(dir)) });
       const row = present.get(name);
       if (!reload && row !== undefined && isLoaded(row, weights.config.weightsHash, runs)) {
         const missing = explanations.filter((one) => !isExplained(summaries.get(row.id) ?? [], one));
@@ -73,6 +73,12 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
   } finally {
     await catalog.close();
   }
+}
+
+/** Explanations of format 1 did not say who judged, nor on which text. */
+function ofThisFormat(dictionary: string, run: Run): Run {
+  if (typeof run.params['explainer'] === 'object') return run;
+  throw new CallerError('STALE_OUTPUT', `the explanations of ${dictionary} were made by an earlier version of this program: run the explain stage again, then load`);
 }
 
 function isLoaded(row: DictionaryRow, weightsHash: string, runs: { train: Run; analyse: Run }): boolean {

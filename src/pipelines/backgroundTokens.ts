@@ -18,9 +18,9 @@ export async function backgroundTokens(artefacts: Artefacts, featuresPath: strin
 /**
  * Fragments of the analysed text for showing where a feature is silent: two random ones of each of the first features, none twice.
  * Deterministic.
- * @param count how many at most.
+ * @param count how many at most: more than are shown, since those that begin a row are of more use (silentWindows.ts).
  */
-export async function backgroundFragments(artefacts: Artefacts, featuresPath: string, count = 512): Promise<readonly Exemplar[]> {
+export async function backgroundFragments(artefacts: Artefacts, featuresPath: string, count = 4096): Promise<readonly Exemplar[]> {
   const fragments = new Map<string, Exemplar>();
   for await (const { exemplars } of artefacts.readRecords<FeatureAnalysis>(featuresPath)) {
     for (const fragment of exemplars.filter(({ kind }) => kind === 'random').slice(0, 2)) fragments.set(`${fragment.row} ${fragment.start}`, fragment);

@@ -20,7 +20,7 @@ import { PATTERN_EXPLAINER, openPatternExplainer } from './patternExplainer.ts';
 import { patternSimulator } from './patternSimulator.ts';
 import type { ProbeCost } from './probeReader.ts';
 import { SILENT_POOL_FRAGMENTS, openSilentWindows, type SilentWindows } from './silentWindows.ts';
-import { simulationScorer } from './simulationScorer.ts';
+import { simulationScorer, type ReadingCounts } from './simulationScorer.ts';
 
 /** Stands for the windows where a run's identity is wanted: they follow from the analysis, which is another part of it. */
 const NO_WINDOWS: SilentWindows = {
@@ -37,8 +37,13 @@ export interface MethodChoice extends MethodNames {
   readonly calibrate: boolean;
   /** Of the model that writes; null = the method's own. */
   readonly temperature: number | null;
+  /** Most tokens of a description's reply; null = the prompt's own. More for models that write their thoughts first. */
+  readonly maxTokens: number | null;
   readonly seed: number;
 }
+
+/** Simulation by log-probabilities counts what could not be read. */
+export type CountingScorer = Scorer & { readonly counts?: ReadingCounts };
 
 /** What explainers and scorers are made of. Models that the choice does not need may be null. */
 export interface MethodParts {
@@ -88,7 +93,7 @@ export function planningExplainer(choice: MethodChoice, parts: MethodParts): Exp
 }
 
 /** The scorers, in the order they were chosen. Those that show windows where a feature is silent have them looked up once. */
-export async function openScorers(choice: MethodChoice, parts: MethodParts, subject: Subject): Promise<readonly Scorer[]> {
+export async function openScorers(choice: MethodChoice, parts: MethodParts, subject: Subject): Promise<readonly CountingScorer[]> {
   const shown = scorersOf(choice).some((name) => name === 'detection' || name === 'fuzzing' || name === 'embedding');
   return judging(choice, parts, shown ? await windowsOf(subject) : NO_WINDOWS);
 }
@@ -97,21 +102,21 @@ function patternIdentity(seed: number): Pick<Explainer, 'name' | 'parameters'> {
   return { name: PATTERN_EXPLAINER, parameters: { settings: PATTERN_SETTINGS, seed } };
 }
 
-function writing(method: Exclude<MethodName, 'pattern'>, { seed, temperature }: MethodChoice, { writer, tokenizer, badReplies }: MethodParts): Explainer {
+function writing(method: Exclude<MethodName, 'pattern'>, { seed, temperature, maxTokens }: MethodChoice, { writer, tokenizer, badReplies }: MethodParts): Explainer {
   invariant(writer !== null, `${method} without a model that writes`);
-  return llmExplainer({ method, chat: writer, tokenizer, badReplies, seed, ...(temperature === null ? {} : { temperature }) });
+  return llmExplainer({ method, chat: writer, tokenizer, badReplies, seed, ...(temperature === null ? {} : { temperature }), ...(maxTokens === null ? {} : { maxTokens }) });
 }
 
-function judging(choice: MethodChoice, { judge, embeddings, tokenizer, badReplies }: MethodParts, silent: SilentWindows): readonly Scorer[] {
+function judging(choice: MethodChoice, { judge, embeddings, tokenizer, badReplies }: MethodParts, silent: SilentWindows): readonly CountingScorer[] {
   const { seed, calibrate, method } = choice;
-  const simulated = (instrument: 'logprobs' | 'json'): Scorer => {
+  const simulated = (instrument: 'logprobs' | 'json'): CountingScorer => {
     const chat = asked(judge);
     if (instrument === 'logprobs' && !chat.abilities.promptLogprobs) {
       throw new CallerError('UNSUPPORTED', `simulation by log-probabilities: ${chat.name} gives no log-probabilities of prompts; take --scorers simulation-json or detection, or a server that echoes prompts with log-probabilities (vLLM, llama.cpp)`);
     }
     return simulationScorer(llmSimulator({ chat, tokenizer, instrument, badReplies, seed }), seed, { calibrate });
   };
-  return scorersOf(choice).map((name): Scorer => {
+  return scorersOf(choice).map((name): CountingScorer => {
     switch (name) {
       case 'simulation':
         return method === 'pattern' ? simulationScorer(patternSimulator, seed, { calibrate }) : simulated('logprobs');
@@ -135,5 +140,5 @@ function asked(judge: ChatModel | null): ChatModel {
 }
 
 async function windowsOf({ model, dictionary, fragments }: Subject): Promise<SilentWindows> {
-  return openSilentWindows({ model, dictionary, fragments: (await fragments()).slice(0, SILENT_POOL_FRAGMENTS), length: WINDOW_TOKENS });
+  return openSilentWindows({ model, dictionary, fragments: await fragments(), length: WINDOW_TOKENS });
 }

@@ -56,7 +56,7 @@ export function liveExplainers(input: LiveExplainersInput): FeatureExplainers {
     scorers,
     async explain(request) {
       const startedAt = new Date().toISOString();
-      const choice: MethodChoice = { ...chosen(request, methods, scorers), calibrate: false, temperature: null, seed };
+      const choice: MethodChoice = { ...chosen(request, methods, scorers), calibrate: false, temperature: null, maxTokens: null, seed };
       const needed = modelsNeeded(choice);
       const asks = needed.writer || needed.judge || needed.embeddings;
       const [{ model, tokenizer }, dictionary] = await Promise.all([live.open(request.model), live.dictionary(request.model, request.dictionary)]);

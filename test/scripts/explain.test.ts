@@ -67,6 +67,15 @@ async function repliesOnDisk(home: string): Promise<number> {
 
 const sum = (counts: ReadonlyMap<string, number>): number => [...counts.values()].reduce((all, n) => all + n, 0);
 
+/** Waits until it is so; false when the process ended before. */
+async function reaches(run: CliRun, so: () => boolean): Promise<boolean> {
+  while (!so()) {
+    if (run.child.exitCode !== null) return false;
+    await sleep(2);
+  }
+  return run.child.exitCode === null;
+}
+
 test('killed again and again, over a server that goes wrong in every way: the same bytes as without, and no reply on disk is paid for again', async () => {
   const args = ['--scorers', 'simulation,detection', '--features', '10'];
   const whole = await copyOfHome('whole');
@@ -85,8 +94,7 @@ test('killed again and again, over a server that goes wrong in every way: the sa
       const diskBefore = await repliesOnDisk(killed);
       const run = explain(killed, server, command);
       const target = paidBefore + 1 + rng.int(40);
-      while (round < 4 && run.child.exitCode === null && sum(server.stats().paid) < target) await sleep(2);
-      if (round < 4 && run.child.exitCode === null) {
+      if (round < 4 && (await reaches(run, () => sum(server.stats().paid) >= target))) {
         run.child.kill('SIGKILL');
         kills++;
       }
