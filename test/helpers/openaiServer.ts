@@ -44,6 +44,8 @@ export interface OpenaiServerOptions {
   readonly refusesReading?: readonly string[];
   /** Fewest tokens a completion must say: 1 as in servers that cannot read without speaking. */
   readonly leastReading?: number;
+  /** Such a server fails with 500 and says nothing of why, instead of 400. */
+  readonly failsDumbly?: boolean;
   /** Any other API key is answered 401. */
   readonly apiKey?: string;
   /** Other models are answered 404; default: any is known. */
@@ -116,7 +118,7 @@ export async function startOpenaiServer(options: OpenaiServerOptions = {}): Prom
     if (options.models !== undefined && !options.models.includes(request.model)) return refuse(404, `The model ${request.model} does not exist`, 'model_not_found');
     const refused = (request.path === 'chat' ? options.refuses : request.path === 'completions' ? options.refusesReading : [])?.find((name) => request.body[name] !== undefined && request.body[name] !== null && request.body[name] !== false);
     if (refused !== undefined) return refuse(400, `Unsupported parameter: '${refused}' is not supported with this model.`, 'unsupported_parameter', refused);
-    if (request.path === 'completions' && request.maxTokens < (options.leastReading ?? 0)) return refuse(400, `max_tokens must be at least ${options.leastReading}, got ${request.maxTokens}.`, null);
+    if (request.path === 'completions' && request.maxTokens < (options.leastReading ?? 0)) return options.failsDumbly === true ? refuse(500, 'Internal Server Error', null) : refuse(400, `max_tokens must be at least ${options.leastReading}, got ${request.maxTokens}.`, null);
 
     const arrival = arrivals.get(key) ?? 0;
     arrivals.set(key, arrival + 1);

@@ -5,6 +5,7 @@ import { CallerError, OutsideError, invariant } from '../../domain/errors.ts';
 import type { Usage } from '../../ports/ChatModel.ts';
 import { judgeFailure, TimedOut, UselessBody, type Asked, type Passing } from './failures.ts';
 import { Gate } from './gate.ts';
+import { fetchWithPlainErrors } from './plainErrors.ts';
 import { backoffMs } from './retryAfter.ts';
 
 export interface ConnectionOptions {
@@ -42,6 +43,8 @@ export interface Posting<T> {
   readonly bound: Usage;
   /** Parameters that can be changed where the server refuses them: it is told as ParameterRefused. */
   readonly parameters: readonly string[];
+  /** Fewer repetitions than the connection's. */
+  readonly maxRetries?: number | undefined;
   /** Makes sense of the answer; throws UselessBody where it has none. */
   readonly read: (answer: unknown) => T;
 }
@@ -85,7 +88,7 @@ export class Connection {
       apiKey: apiKey ?? 'none',
       ...(apiKey === null ? { defaultHeaders: { Authorization: null } } : {}),
       adminAPIKey: null, organization: null, project: null, webhookSecret: null,
-      maxRetries: 0, timeout: timeoutMs + 5000, logLevel: 'off',
+      maxRetries: 0, timeout: timeoutMs + 5000, logLevel: 'off', fetch: fetchWithPlainErrors,
     }); // prettier-ignore
   }
 
@@ -101,8 +104,9 @@ export class Connection {
     for (const controller of this.#live) controller.abort();
   }
 
-  async #postNow<T>({ path, body, attempt, bound, parameters, read }: Posting<T>): Promise<T> {
-    const { model, maxRetries = 8, backoffMs: firstWait = 500, onLost } = this.#options;
+  async #postNow<T>({ path, body, attempt, bound, parameters, maxRetries: fewer, read }: Posting<T>): Promise<T> {
+    const { model, maxRetries: most = 8, backoffMs: firstWait = 500, onLost } = this.#options;
+    const maxRetries = Math.min(most, fewer ?? most);
     const asked: Asked = { server: this.server, model, path, apiKey: this.#options.apiKey ?? null, parameters };
     const text = JSON.stringify(body);
     const key = createHash('sha256').update(`${this.server}${path} ${attempt} ${text}`).digest('hex');

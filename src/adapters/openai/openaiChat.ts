@@ -25,6 +25,7 @@ const FREE: Usage = { promptTokens: 0, completionTokens: 0, estimated: false };
 /** Prompts that say nothing, for finding out what the server can do. */
 const PROBE: ChatRequest = { messages: [{ role: 'user', content: 'Say yes.' }], maxTokens: 16, temperature: 0, seed: 0, topLogprobs: 2, attempt: 0 };
 const PROBE_PROMPT: PromptRequest = { messages: [{ role: 'user', content: 'One, two' }], continuation: 'three, four', topLogprobs: 2 };
+const PROBE_RETRIES = 2;
 /** More refusals than there are parameters to change. */
 const MAX_CHANGES = 12;
 
@@ -97,14 +98,14 @@ class Speaker {
     }
   }
 
-  async readPrompt({ messages, continuation, topLogprobs }: PromptRequest): Promise<PromptReading> {
+  async readPrompt({ messages, continuation, topLogprobs }: PromptRequest, maxRetries?: number): Promise<PromptReading> {
     const prompt = plainPrompt(messages);
     const bound: Usage = { promptTokens: promptBound([prompt, continuation]), completionTokens: 1, estimated: true };
     return await this.#learning(
       () => {
         const { readTokens, topLogprobs: most } = this.dialect;
         const body = { model: this.#model, prompt: prompt + continuation, max_tokens: readTokens, echo: true, logprobs: Math.min(topLogprobs, most) };
-        return this.#connection.post({ path: '/completions', body, attempt: 0, bound, parameters: READ_PARAMETERS, read: (answer) => readEcho(answer, prompt, continuation, bound) });
+        return this.#connection.post({ path: '/completions', body, attempt: 0, bound, parameters: READ_PARAMETERS, maxRetries, read: (answer) => readEcho(answer, prompt, continuation, bound) });
       },
       (dialect, refused) => withoutInRead(dialect, refused, topLogprobs),
     );
@@ -141,6 +142,17 @@ function chatBody(model: string, { messages, maxTokens, temperature, seed, schem
   };
 }
 
+/** Some servers fail with 500 at what they cannot do, such as saying nothing: few repetitions, and the second time a token may be said. */
+async function probeReading(speaker: Speaker): Promise<PromptReading> {
+  try {
+    return await speaker.readPrompt(PROBE_PROMPT, PROBE_RETRIES);
+  } catch (error) {
+    if (!(error instanceof OutsideError)) throw error;
+    speaker.dialect = { ...speaker.dialect, readTokens: 1 };
+    return await speaker.readPrompt(PROBE_PROMPT, PROBE_RETRIES);
+  }
+}
+
 interface Probed {
   readonly abilities: ChatAbilities;
   readonly openingUsage: Usage;
@@ -161,7 +173,7 @@ async function probe(speaker: Speaker, say: OpenaiChatOptions['say']): Promise<P
   let reading: PromptReading | null = null;
   let sure = true;
   try {
-    reading = await speaker.readPrompt(PROBE_PROMPT);
+    reading = await probeReading(speaker);
   } catch (error) {
     if (refused !== null) throw refused;
     if (error instanceof OutsideError) {
