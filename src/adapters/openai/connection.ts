@@ -131,7 +131,7 @@ export class Connection {
       if (!unreachable) this.#reached = true;
       const wait = waitMs ?? backoffMs(failures - 1, firstWait);
       const patient = wait <= (this.#options.longestPauseMs ?? 600_000);
-      const again = patient && failures <= (this.#reached ? maxRetries : Math.min(maxRetries, RETRIES_WHEN_NEVER_REACHED));
+      const again = patient && !passing.hopeless && failures <= (this.#reached ? maxRetries : Math.min(maxRetries, RETRIES_WHEN_NEVER_REACHED));
       if (lost) await onLost?.(bound, again);
       if (!again) throw this.#gaveUp(passing, failures, patient ? null : wait);
       if (passing.everybody) this.#pause(wait, passing.why);

@@ -29,13 +29,15 @@ export class Withheld extends CallerError {
   }
 }
 
-/** A failure that may go away. */
+/** A failure outside, which may go away. */
 export interface Passing {
   readonly why: string;
   /** The server may have done the work, and charge for it. */
   readonly lost: boolean;
   /** The connection was never made. */
   readonly unreachable: boolean;
+  /** The server says that a repetition will not help. */
+  readonly hopeless: boolean;
   /** Holds back every request of the client, not only this one. */
   readonly everybody: boolean;
   /** What the server asks to wait; null = it does not say. */
@@ -58,7 +60,7 @@ const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNRE
 
 /** What a failed sending means: it may pass, or it is the caller's matter. Anything else is thrown again as it is. */
 export function judgeFailure(error: unknown, asked: Asked): Passing | CallerError {
-  const passing = { lost: false, unreachable: false, everybody: false, waitMs: null, cause: error };
+  const passing = { lost: false, unreachable: false, hopeless: false, everybody: false, waitMs: null, cause: error };
   if (error instanceof UselessBody || error instanceof TimedOut) return { ...passing, why: error.message, lost: true };
   if (error instanceof APIError && error.status !== undefined) return judgeStatus(error as APIError<number, Headers>, asked);
   if (error instanceof APIConnectionError || error instanceof TypeError) {
@@ -82,10 +84,10 @@ function judgeStatus(error: APIError<number, Headers>, asked: Asked): Passing | 
   }
   if (status === 404 || status === 405) return caller('NOT_FOUND', `${server} knows no model ${model}, or nothing at ${path} (${said}): check the model's name, and that OPENAI_BASE_URL ends as the server wants (most: /v1)`);
   const should = headers.get('x-should-retry');
-  const retried = should === 'true' || (should !== 'false' && status !== 501 && !deniesSupport(status, said) && (status === 408 || status === 409 || status === 425 || status === 429 || status >= 500));
-  if (retried) {
+  const outside = status !== 501 && !deniesSupport(status, said) && (status === 408 || status === 409 || status === 425 || status === 429 || status >= 500);
+  if (should === 'true' || outside) {
     const waitMs = retryAfterMs(headers, Date.now());
-    return { why: said, lost: false, unreachable: false, everybody: status === 429 || waitMs !== null, waitMs, cause: error };
+    return { why: said, lost: false, unreachable: false, hopeless: should === 'false', everybody: status === 429 || waitMs !== null, waitMs, cause: error };
   }
   if (code === 'content_filter' || code === 'content_policy_violation') return new Withheld(`${server}: ${said}`, error);
   if (status === 413 || code === 'context_length_exceeded' || /context (?:length|size|window)|too (?:long|large)|exceed_context/i.test(said)) {
