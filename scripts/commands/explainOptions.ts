@@ -43,7 +43,7 @@ export function withExplainOptions(command: Command): Command {
     .option('--budget-usd <amount>', 'money that they may cost; needs --price-in and --price-out', number(0, 1e9))
     .option('--price-in <usd>', 'US dollars per million tokens of prompts', number(0, 1e6))
     .option('--price-out <usd>', 'US dollars per million tokens of replies', number(0, 1e6))
-    .option('--concurrency <requests>', 'requests to the language model at once', count(), 8)
+    .option('--concurrency <requests>', 'requests to each language model at once', count(), 8)
     .option('--reply-tokens <count>', 'most tokens of a description (default: the prompt\'s own); more for models that write their thoughts first', count())
     .option('--timeout <seconds>', 'for a whole answer of a language model; a request that took longer is sent again (default: 120)', number(0.1, 300));
 }
