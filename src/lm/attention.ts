@@ -40,7 +40,7 @@ export function causalAttention(span: SpanContext, project: Projection, shape: A
     const inputs = [...qkv, past?.key ?? NONE, past?.value ?? NONE, ...lengths, ...extra];
     const turned = extra.length === 0 ? attributes : { ...attributes, do_rotary: 1 };
     const [mixed, keys, values] = span.g.nodeWithOutputs('GroupQueryAttention', inputs, 3, turned, CONTRIB);
-    past?.keep(keys, values, 'all');
+    past?.keep(newest(span, keys, kvHeads), newest(span, values, kvHeads));
     return mixed;
   };
   if (rotary === undefined) return fused([project(), NONE, NONE]);
@@ -57,6 +57,16 @@ export function causalAttention(span: SpanContext, project: Projection, shape: A
     return span.g.node('RotaryEmbedding', inputs, { rotary_embedding_dim: turning, num_heads: count }, CONTRIB);
   };
   return fused([turn(query, heads), turn(key, kvHeads), value]);
+}
+
+/** Of keys or values of all positions [B, kvHeads, P, headDim] those of the new ones [B, kvHeads, T, headDim]. */
+function newest(span: SpanContext, all: Value, kvHeads: number): Value {
+  const { g, ops } = span;
+  const places = span.once('newest', () => {
+    const perHead = ops.unsqueeze(span.positions(), [1, 3]);
+    return g.node('Expand', [perHead, g.int([1, kvHeads, 1, 1])]);
+  });
+  return g.node('GatherND', [all, places], { batch_dims: 2 });
 }
 
 /** Cosine and sine tables [contextLength, dim/2] as constants of the span. */

@@ -17,16 +17,14 @@ export interface CachedSpan {
    * ones are for one row at a time.
    */
   readonly inputs: readonly string[];
-  /** `logits` [N, V], then per layer `newKey.l` and `newValue.l`. */
+  /**
+   * `logits` [N, V], then per layer `newKey.l` and `newValue.l` [B, kvHeads, T, headDim], for the caller to append. (The fused
+   * operator can write into the memory of its inputs, but onnxruntime-node copies every output it returns, whole.)
+   */
   readonly outputs: readonly string[];
   readonly layers: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /**
-   * `all`: outputs have the inputs' shape and hold old and new; given the inputs' own memory as output, only the new are
-   * written. `new`: outputs are [B, kvHeads, T, headDim], for the caller to append.
-   */
-  readonly kept: 'all' | 'new';
   /** Bytes of the weights it reads. */
   readonly weightBytes: number;
 }
@@ -42,7 +40,6 @@ export function compileCachedSpan(model: LanguageModel, layout: WeightLayout, si
   const outputs: string[] = ['logits'];
   const kept: { key: Value; value: Value }[] = [];
   let shape: { readonly kvHeads: number; readonly headDim: number } | undefined;
-  let which: 'all' | 'new' | undefined;
 
   const cache: KeyValueCache = {
     next({ kvHeads, headDim }) {
@@ -52,11 +49,7 @@ export function compileCachedSpan(model: LanguageModel, layout: WeightLayout, si
       return {
         key: span.input(`key.${layer}`, 'float32', dims),
         value: span.input(`value.${layer}`, 'float32', dims),
-        keep(key, value, what) {
-          which ??= what;
-          invariant(which === what, 'layers keep their keys in one way');
-          kept.push({ key, value });
-        },
+        keep: (key, value) => void kept.push({ key, value }),
       };
     },
   };
@@ -69,12 +62,12 @@ export function compileCachedSpan(model: LanguageModel, layout: WeightLayout, si
   invariant(edited.size === 0, `no such points: ${[...edited].join(', ')}`);
   const wanted = span.ops.gather(span.ops.reshape(x, [-1, model.dModel]), span.input('rows', 'int64', ['N']));
   g.output(model.head(span, wanted), 'logits', 'float32', ['N', model.vocabSize]);
-  invariant(shape !== undefined && which !== undefined && kept.length === model.layers, 'every layer attends once');
-  const dims = ['B', shape.kvHeads, which === 'all' ? 'P' : 'T', shape.headDim] as const;
+  invariant(shape !== undefined && kept.length === model.layers, 'every layer attends once');
+  const dims = ['B', shape.kvHeads, 'T', shape.headDim] as const;
   for (const [layer, { key, value }] of kept.entries()) {
     g.output(key, `newKey.${layer}`, 'float32', dims);
     g.output(value, `newValue.${layer}`, 'float32', dims);
     outputs.push(`newKey.${layer}`, `newValue.${layer}`);
   }
-  return { bytes: g.encode(), inputs: span.inputs, outputs, layers: model.layers, ...shape, kept: which, weightBytes: span.weightBytes };
+  return { bytes: g.encode(), inputs: span.inputs, outputs, layers: model.layers, ...shape, weightBytes: span.weightBytes };
 }

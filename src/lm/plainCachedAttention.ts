@@ -7,9 +7,8 @@ import type { KeyValueCache, SpanContext } from './spanContext.ts';
 const NEVER = 2 ** 40;
 
 /**
- * Causal attention over keys and values of earlier positions and the new ones, in standard operators. Hands on only the new
- * ones; whoever runs the graph appends them. Each run joins old and new in memory: this is the way for sizes and devices that
- * the fused operator does not serve.
+ * Causal attention over keys and values of earlier positions and the new ones, in standard operators,
+ * for sizes and devices that the fused operator does not serve.
  */
 export function plainCachedAttention(span: SpanContext, cache: KeyValueCache, qkv: Value, shape: AttentionShape): Value {
   const { heads, kvHeads, headDim, rotary } = shape;
@@ -23,7 +22,7 @@ export function plainCachedAttention(span: SpanContext, cache: KeyValueCache, qk
   const perPosition = (x: Value): Value => ops.transpose(ops.reshape(x, [0, 0, kvHeads, headDim]), [0, 2, 1, 3]);
   const newKey = perPosition(turned(ops.reshape(parts[1], [0, 0, kvHeads, 1, headDim])));
   const newValue = perPosition(parts[2]);
-  past.keep(newKey, newValue, 'new');
+  past.keep(newKey, newValue);
   const key = ops.concat([past.key, newKey], 2);
   const value = ops.concat([past.value, newValue], 2);
   const scores = ops.mul(

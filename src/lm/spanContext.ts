@@ -28,8 +28,8 @@ export interface CachedLayer {
   /** [B, kvHeads, P, headDim]; of row b only positions before its first new one count. */
   readonly key: Value;
   readonly value: Value;
-  /** Hands on the keys and values: of `all` positions [B, kvHeads, P, headDim], or of the `new` ones [B, kvHeads, T, headDim]. */
-  keep(key: Value, value: Value, which: 'all' | 'new'): void;
+  /** Hands on the keys and values of the new positions [B, kvHeads, T, headDim]. */
+  keep(key: Value, value: Value): void;
 }
 
 type WeightPlace = WeightLayout['entries'] extends ReadonlyMap<string, infer Place> ? Place : never;

@@ -42,7 +42,7 @@ export class GeneratorSession {
   async run({ first, rows, ids, cols, starts, wanted }: NewTokens): Promise<Float32Array> {
     invariant(rows === 1 || cols === 1, 'several tokens are for one row at a time');
     const { store } = this;
-    const { layers, kvHeads, headDim, kept } = this.#span;
+    const { layers, kvHeads, headDim } = this.#span;
     const ends = starts.map((start) => start + cols);
     store.ensure(Math.max(...ends));
     const given: Record<string, Tensor> = {
@@ -52,22 +52,16 @@ export class GeneratorSession {
       total: new Tensor('int32', Int32Array.of(Math.max(...ends)), []),
       rows: new Tensor('int64', BigInt64Array.from(wanted, (at) => BigInt(at)), [wanted.length]),
     };
-    const into: Record<string, Tensor | null> = { logits: null };
     const dims = [rows, kvHeads, store.capacity, headDim];
     for (let layer = 0; layer < layers; layer++) {
       given[`key.${layer}`] = new Tensor('float32', store.keys(layer, first, rows), dims);
       given[`value.${layer}`] = new Tensor('float32', store.values(layer, first, rows), dims);
-      // The input's own memory as output: the operator then writes the new positions in place.
-      into[`newKey.${layer}`] = kept === 'all' ? given[`key.${layer}`] : null;
-      into[`newValue.${layer}`] = kept === 'all' ? given[`value.${layer}`] : null;
     }
     const feeds = Object.fromEntries(this.#span.inputs.map((name) => [name, given[name]]));
-    const out = await this.#session.run(feeds, into);
-    if (kept === 'new') {
-      for (let layer = 0; layer < layers; layer++) {
-        store.append(store.keys(layer, first, rows), out[`newKey.${layer}`].data as Float32Array, starts, cols);
-        store.append(store.values(layer, first, rows), out[`newValue.${layer}`].data as Float32Array, starts, cols);
-      }
+    const out = await this.#session.run(feeds);
+    for (let layer = 0; layer < layers; layer++) {
+      store.append(store.keys(layer, first, rows), out[`newKey.${layer}`].data as Float32Array, starts, cols);
+      store.append(store.values(layer, first, rows), out[`newValue.${layer}`].data as Float32Array, starts, cols);
     }
     const logits = out['logits'].data as Float32Array;
     invariant(logits.length === wanted.length * this.#vocabSize, 'logits of the wanted places');
