@@ -222,8 +222,9 @@ function answerOf(request: ServedRequest, options: OpenaiServerOptions): Answer 
   const logprobOf = (token: string, top: readonly [string, number][]): number => top.find(([other]) => other === token)?.[1] ?? -20;
   if (path === 'chat') {
     const n = Number(body.top_logprobs ?? 0);
+    const before = textsBefore(given);
     const content = given.map((token, i) => {
-      const top = rank(token, given.slice(0, i).join(''), Math.max(n, 1));
+      const top = rank(token, before[i], Math.max(n, 1));
       const entry = ([other, logprob]: readonly [string, number]) => ({ token: other, logprob, bytes: [...Buffer.from(other)] });
       return { ...entry([token, logprobOf(token, top)]), top_logprobs: top.slice(0, n).map(entry) };
     });
@@ -234,13 +235,21 @@ function answerOf(request: ServedRequest, options: OpenaiServerOptions): Answer 
   const spoken = [...echoed, ...given];
   let place = 0; // characters as Python counts them
   const text_offset = spoken.map((token) => (place += [...token].length) - [...token].length);
-  const tops = spoken.map((token, i) => rank(token, (body.echo === true ? '' : prompt) + spoken.slice(0, i).join(''), Number(body.logprobs ?? 0)));
+  const before = textsBefore(spoken, body.echo === true ? '' : prompt);
+  const tops = spoken.map((token, i) => rank(token, before[i], Number(body.logprobs ?? 0)));
   const logprobs = {
     tokens: spoken, text_offset,
     token_logprobs: spoken.map((token, i) => (i === 0 && body.echo === true ? null : logprobOf(token, tops[i]))),
     top_logprobs: tops.map((top, i) => (i === 0 && body.echo === true ? null : Object.fromEntries(top))),
   }; // prettier-ignore
   return { ...head, object: 'text_completion', choices: [{ index: 0, text: (body.echo === true ? prompt : '') + text, finish_reason, logprobs: typeof body.logprobs === 'number' ? logprobs : null }] };
+}
+
+/** For each token what stands before it, `first` included; slices of one string, for prompts of thousands of tokens. */
+function textsBefore(tokens: readonly string[], first = ''): string[] {
+  const text = first + tokens.join('');
+  let end = first.length;
+  return tokens.map((token) => text.slice(0, (end += token.length) - token.length));
 }
 
 function countLetters(text: string): number[] {
