@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
-import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
+import { CallerError, messageOf } from '../../domain/errors.ts';
 import type { ChatTemplate } from '../../ports/ChatTemplate.ts';
 import type { ChatMessage } from '../../ports/ChatModel.ts';
 import { guardSpecials } from './guardSpecials.ts';
+import { parseObject, readIfThere } from './readIfThere.ts';
 import type { TokenizerJson } from './tokenizerJson.ts';
 
 export interface ChatTemplateOptions {
@@ -35,7 +35,7 @@ export async function openChatTemplate(folder: string, options: ChatTemplateOpti
     readObject(join(folder, 'generation_config.json')),
     readObject(join(folder, 'config.json')),
   ]);
-  const text = file ?? templateOf(tokenizerConfig) ?? (options.without === 'plain' ? PLAIN : undefined);
+  const text = file?.toString('utf8') ?? templateOf(tokenizerConfig) ?? (options.without === 'plain' ? PLAIN : undefined);
   if (text === undefined) {
     throw new CallerError(
       'UNSUPPORTED',
@@ -115,24 +115,7 @@ function idsIn(value: unknown): number[] {
   return (Array.isArray(value) ? (value as unknown[]) : [value]).filter((id) => typeof id === 'number');
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new OutsideError('disk', `cannot read ${path}: ${messageOf(cause)}`, { cause });
-  }
-}
-
 async function readObject(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const text = await readIfThere(path);
-  if (text === undefined) return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new CallerError('BAD_MODEL_FILE', `${path} is not JSON: ${messageOf(cause)}`, { cause });
-  }
-  throw new CallerError('BAD_MODEL_FILE', `${path}: expected a JSON object`);
+  const file = await readIfThere(path);
+  return file === undefined ? {} : (parseObject(file, path) as Record<string, unknown>);
 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
+import { CallerError } from '../../domain/errors.ts';
 import { TOKENIZER_FILES } from '../../lm/tokenizerFiles.ts';
 import type { Tokenizer } from '../../ports/Tokenizer.ts';
 import { gpt2TokenizerJson } from './gpt2Files.ts';
 import { HubTokenizer } from './hubTokenizer.ts';
+import { parseObject, readIfThere } from './readIfThere.ts';
 import type { TokenizerJson } from './tokenizerJson.ts';
 
 /**
@@ -20,31 +20,11 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     for (const file of files) hash.update(file);
     const json =
       files.length === 1
-        ? (parse(files[0], join(folder, names[0])) as TokenizerJson)
-        : gpt2TokenizerJson(parse(files[0], join(folder, names[0])) as Record<string, number>, files[1].toString('utf8'));
+        ? (parseObject(files[0], join(folder, names[0])) as TokenizerJson)
+        : gpt2TokenizerJson(parseObject(files[0], join(folder, names[0])) as Record<string, number>, files[1].toString('utf8'));
     const configPath = join(folder, 'tokenizer_config.json');
     const config = await readIfThere(configPath);
-    return new HubTokenizer(hash.digest('hex'), json, config === undefined ? {} : parse(config, configPath), folder);
+    return new HubTokenizer(hash.digest('hex'), json, config === undefined ? {} : parseObject(config, configPath), folder);
   }
   throw new CallerError('NOT_FOUND', `${folder}: expected tokenizer.json, or vocab.json with merges.txt, found neither`);
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new OutsideError('disk', `cannot read ${path}: ${messageOf(cause)}`, { cause });
-  }
-}
-
-function parse(file: Buffer, path: string): object {
-  try {
-    const value: unknown = JSON.parse(file.toString('utf8'));
-    if (typeof value === 'object' && value !== null) return value;
-  } catch (cause) {
-    throw new CallerError('BAD_MODEL_FILE', `${path} is not JSON: ${messageOf(cause)}`, { cause });
-  }
-  throw new CallerError('BAD_MODEL_FILE', `${path}: expected a JSON object`);
 }
