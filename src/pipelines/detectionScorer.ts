@@ -4,10 +4,8 @@ import { windowRef } from '../interp/detectionWindows.ts';
 import { activeMarks, markedText, marksToDraw, randomMarks } from '../interp/fuzzMarks.ts';
 import { detectionOnePrompt, detectionPrompt } from '../interp/prompts/detection.ts';
 import { labelsSchema, readLabels } from '../interp/prompts/detectionReply.ts';
-import type { Label } from '../interp/prompts/detectionReply.ts';
 import { fuzzingOnePrompt, fuzzingPrompt } from '../interp/prompts/fuzzing.ts';
 import { showFragment } from '../interp/prompts/showFragment.ts';
-import type { TokenWording } from '../interp/prompts/showFragment.ts';
 import { judgedScorers, judgedScores, undefinedScore } from '../interp/windowScores.ts';
 import type { JudgingKind } from '../interp/windowScores.ts';
 import { Rng } from '../math/rng.ts';
@@ -16,12 +14,14 @@ import type { ChatModel, ChatRequest } from '../ports/ChatModel.ts';
 import type { RequestSize } from '../ports/RequestSize.ts';
 import type { ScoreAttempt, Scorer, ScoreTask } from '../ports/Scorer.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
+import { askAll } from './ask/askAll.ts';
 import { askUntilParsed } from './ask/askUntilParsed.ts';
-import { boundedParallel } from './boundedParallel.ts';
 import { forEachTask } from './forEachTask.ts';
 import { WINDOW_DEFAULTS, WINDOW_RULES, heldOutWindows } from './heldOutWindows.ts';
 import type { WindowSettings } from './heldOutWindows.ts';
+import { promptBytes } from './promptBytes.ts';
 import type { SilentWindows } from './silentWindows.ts';
+import { wordingOf } from './tokenWording.ts';
 
 export interface DetectionSettings extends WindowSettings {
   /** Excerpts judged in one request; with 1 each is answered by a single digit (a prompt version of its own). */
@@ -30,8 +30,6 @@ export interface DetectionSettings extends WindowSettings {
 
 export const DETECTION_DEFAULTS: DetectionSettings = { ...WINDOW_DEFAULTS, windowsPerPrompt: 5 };
 
-/** Requests of one feature under way at once; when one fails for good, those not yet sent are not sent. */
-const AT_ONCE = 4;
 /** Alternatives asked for per token of the reply, where the model can give them; delphi reads as many. */
 const TOP_LOGPROBS = 5;
 
@@ -104,16 +102,11 @@ export function detectionScorer({ kind, chat, tokenizer, silent, badReplies, see
       return { kind: 'scored', index, scores: judgedScorers(kind).map((scorer) => ({ ...undefinedScore(scorer, excerpts.tooFew), ...by, fragments: [] })) };
     }
     const questions = chunksOf(excerpts, settings.windowsPerPrompt);
-    const answers: (readonly Label[])[] = [];
-    let failed: string | null = null;
-    await boundedParallel(questions.length, AT_ONCE, async (q) => {
-      if (failed !== null) return;
-      const parsed = await askUntilParsed({ chat, badReplies, feature: index, promptVersion: prompt.version }, requestOf(description, questions[q]), (reply) => readLabels(reply, questions[q].length));
-      if ('bad' in parsed) failed = parsed.bad;
-      else answers[q] = parsed.value;
-    });
-    if (failed !== null) return { kind: 'failed', index, reason: failed };
-    const judged = answers.flat().map((label, i) => ({ truth: excerpts[i].truth, ...label }));
+    const answers = await askAll(questions.length, (q) =>
+      askUntilParsed({ chat, badReplies, feature: index, promptVersion: prompt.version }, requestOf(description, questions[q]), (reply) => readLabels(reply, questions[q].length)),
+    );
+    if ('bad' in answers) return { kind: 'failed', index, reason: answers.bad };
+    const judged = answers.value.flat().map((label, i) => ({ truth: excerpts[i].truth, ...label }));
     const fragments = excerpts.map(({ ref }) => ref);
     return { kind: 'scored', index, scores: judgedScores(kind, judged, seed).map((score) => ({ ...score, ...by, fragments })) };
   };
@@ -134,15 +127,9 @@ export function detectionScorer({ kind, chat, tokenizer, silent, badReplies, see
   };
 }
 
-/** How the tokenizer's ids are written in prompts. */
-function wordingOf(tokenizer: Tokenizer): TokenWording {
-  const separators = new Set([tokenizer.eosId, tokenizer.bosId].filter((id) => id !== null));
-  return { separators, token: (id) => tokenizer.token(id), decode: (ids) => tokenizer.decode(ids) };
-}
-
-/** A label of a list takes two tokens beside those of its frame; a lone one ends the turn. */
-function sizeOf({ messages, maxTokens }: Omit<ChatRequest, 'attempt'>, labels: number): RequestSize {
-  return { promptBytes: messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0), maxTokens, expectedTokens: labels === 1 ? 1 : 6 + 2 * labels };
+/** A label of a list takes two tokens beside those of its frame; one without a schema is a single digit. */
+function sizeOf({ messages, maxTokens, schema }: Omit<ChatRequest, 'attempt'>, labels: number): RequestSize {
+  return { promptBytes: promptBytes(messages, schema === undefined ? '' : JSON.stringify(schema)), maxTokens, expectedTokens: schema === undefined ? 1 : 6 + 2 * labels };
 }
 
 function chunksOf<T>(items: readonly T[], size: number): T[][] {

@@ -5,7 +5,6 @@ import type { ExplainPrompt } from '../interp/prompts/explainPrompt.ts';
 import { EXPLAIN_PROMPTS } from '../interp/prompts/methods.ts';
 import type { LlmMethod } from '../interp/prompts/methods.ts';
 import { readExplanation } from '../interp/prompts/readExplanation.ts';
-import type { TokenWording } from '../interp/prompts/showFragment.ts';
 import { shownText } from '../interp/prompts/shownText.ts';
 import { Rng } from '../math/rng.ts';
 import type { BadReplyLog } from '../ports/BadReplyLog.ts';
@@ -15,6 +14,8 @@ import type { RequestSize } from '../ports/RequestSize.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
 import { askUntilParsed, ATTEMPTS } from './ask/askUntilParsed.ts';
 import { boundedParallel } from './boundedParallel.ts';
+import { promptBytes } from './promptBytes.ts';
+import { wordingOf } from './tokenWording.ts';
 
 export { isLlmMethod, LLM_METHODS } from '../interp/prompts/methods.ts';
 export type { LlmMethod } from '../interp/prompts/methods.ts';
@@ -86,23 +87,8 @@ export function llmExplainer(input: LlmExplainerInput): Explainer {
       tasks.flatMap((task) => {
         const subject = subjectOf(task);
         if ('bad' in subject) return [];
-        const promptBytes = prompt.render(subject).reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
-        return [{ promptBytes, maxTokens, expectedTokens: Math.min(EXPECTED_TOKENS, maxTokens) }];
+        return [{ promptBytes: promptBytes(prompt.render(subject)), maxTokens, expectedTokens: Math.min(EXPECTED_TOKENS, maxTokens) }];
       }),
-  };
-}
-
-/** How the subject model's tokens are shown in prompts. */
-export function wordingOf(tokenizer: Tokenizer): TokenWording {
-  const texts = new Map<number, string>();
-  return {
-    token(id) {
-      let text = texts.get(id);
-      if (text === undefined) texts.set(id, (text = tokenizer.token(id)));
-      return text;
-    },
-    decode: (ids) => tokenizer.decode(ids),
-    separators: new Set([tokenizer.eosId, tokenizer.bosId].filter((id) => id !== null)),
   };
 }
 

@@ -2,7 +2,6 @@ import { CallerError } from '../domain/errors.ts';
 import { TOP_LEVEL } from '../interp/discretise.ts';
 import { expectedActivations } from '../interp/expectedActivations.ts';
 import { jsonLevels } from '../interp/jsonLevels.ts';
-import type { PromptMessage } from '../interp/prompts/promptMessage.ts';
 import { showFragment } from '../interp/prompts/showFragment.ts';
 import type { TokenWording } from '../interp/prompts/showFragment.ts';
 import { SIMULATE_ALL_AT_ONCE, simulateAllAtOnce } from '../interp/prompts/simulateAllAtOnce.ts';
@@ -11,10 +10,12 @@ import type { BadReplyLog } from '../ports/BadReplyLog.ts';
 import type { ChatModel } from '../ports/ChatModel.ts';
 import type { RequestSize } from '../ports/RequestSize.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
+import { askAll } from './ask/askAll.ts';
 import { askUntilParsed } from './ask/askUntilParsed.ts';
 import { LEVEL_PROBE, topLevelOf } from './levelProbe.ts';
-import { wordingOf } from './llmExplainer.ts';
+import { promptBytes } from './promptBytes.ts';
 import type { Described, ReadingCounts, Simulator } from './simulationScorer.ts';
+import { wordingOf } from './tokenWording.ts';
 
 export interface LlmSimulatorInput {
   readonly chat: ChatModel;
@@ -61,30 +62,24 @@ export function llmSimulator(input: LlmSimulatorInput): Simulator & { readonly c
     counts,
     simulates: () => true,
     async simulate(task, fragments) {
-      const predictions = await Promise.all(
-        fragments.map(async (ids): Promise<Predicted> => {
-          const { texts, places } = rowsOf(ids, wording);
-          const predicted = await predict(task, texts);
-          return 'bad' in predicted ? predicted : { value: Float32Array.from(ids, (_, t) => predicted.value[places[t]]) };
-        }),
-      );
-      const values: Float32Array[] = [];
-      for (const predicted of predictions) {
-        if ('bad' in predicted) return { failed: predicted.bad };
-        values.push(predicted.value);
-      }
-      return values;
+      const predictions = await askAll(fragments.length, async (i): Promise<Predicted> => {
+        const ids = fragments[i];
+        const { texts, places } = rowsOf(ids, wording);
+        const predicted = await predict(task, texts);
+        return 'bad' in predicted ? predicted : { value: Float32Array.from(ids, (_, t) => predicted.value[places[t]]) };
+      });
+      return 'bad' in predictions ? { failed: predictions.bad } : predictions.value;
     },
     plan(task, fragments) {
       return fragments.map((ids): RequestSize => {
         const { texts } = rowsOf(ids, wording);
         if (instrument === 'json') {
           const { expected, most } = simulateJsonReply(texts);
-          return { promptBytes: bytesOf(simulateJson(task.description, texts), JSON.stringify(SIMULATE_JSON_SCHEMA)), maxTokens: most, expectedTokens: expected };
+          return { promptBytes: promptBytes(simulateJson(task.description, texts), JSON.stringify(SIMULATE_JSON_SCHEMA)), maxTokens: most, expectedTokens: expected };
         }
         const { messages, continuation } = simulateAllAtOnce(task.description, texts, TOP_LEVEL);
         // One small request more learns how the judge's tokenizer writes levels; it is asked once and counted with each fragment.
-        return { promptBytes: bytesOf(messages, continuation) + bytesOf(LEVEL_PROBE.messages, LEVEL_PROBE.continuation), maxTokens: 1, expectedTokens: 0 };
+        return { promptBytes: promptBytes(messages, continuation) + promptBytes(LEVEL_PROBE.messages, LEVEL_PROBE.continuation), maxTokens: 1, expectedTokens: 0 };
       });
     },
   };
@@ -124,8 +119,4 @@ async function writeJson({ chat, badReplies, seed }: LlmSimulatorInput, task: De
   return askUntilParsed(asking, { ...request, ...(chat.abilities.replyLogprobs ? { topLogprobs: ALTERNATIVES } : {}) }, ({ text, finish, tokens }) =>
     finish === 'length' ? { bad: 'cut off at its greatest length' } : jsonLevels(text, shown, tokens),
   );
-}
-
-function bytesOf(messages: readonly PromptMessage[], more: string): number {
-  return messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), Buffer.byteLength(more));
 }

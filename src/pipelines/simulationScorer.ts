@@ -6,6 +6,7 @@ import { simulationScores } from '../interp/simulationScores.ts';
 import { refOf } from '../interp/split.ts';
 import type { RequestSize } from '../ports/RequestSize.ts';
 import type { ScoreAttempt, Scorer, ScoreTask } from '../ports/Scorer.ts';
+import { forEachTask } from './forEachTask.ts';
 
 /** What a simulator may know of a feature: how it is described, nothing of its activations. */
 export type Described = Pick<ScoreTask, 'index' | 'description' | 'detail'>;
@@ -54,7 +55,7 @@ export function simulationScorer(simulator: Simulator, seed: number, { calibrate
     promptVersion: simulator.promptVersion,
     parameters: { simulator: simulator.name, ...simulator.parameters, seed, ...(calibrate ? { calibrate } : {}) },
     judges: (explainer) => simulator.simulates(explainer),
-    score: (tasks) => Promise.all(tasks.map((task) => scoreOne(task, simulator, bootstrap, calibrate))),
+    score: (tasks) => forEachTask(tasks, (task) => scoreOne(task, simulator, bootstrap, calibrate)),
     ...(counts === undefined ? {} : { counts }),
     ...(plan === undefined ? {} : { plan: (tasks: readonly ScoreTask[]) => tasks.flatMap((task) => plan(described(task), textOf(task, calibrate).map((f) => f.ids))) }),
   };

@@ -6,6 +6,8 @@ import { sharesText } from '../../src/interp/detectionWindows.ts';
 import { refOf, splitFragments } from '../../src/interp/split.ts';
 import { NO_PROBABILITIES } from '../../src/interp/windowScores.ts';
 import { Rng } from '../../src/math/rng.ts';
+import { AT_ONCE } from '../../src/pipelines/ask/askAll.ts';
+import { ATTEMPTS } from '../../src/pipelines/ask/askUntilParsed.ts';
 import { detectionScorer } from '../../src/pipelines/detectionScorer.ts';
 import type { DetectionSettings } from '../../src/pipelines/detectionScorer.ts';
 import { WINDOW_DEFAULTS, heldOutWindows } from '../../src/pipelines/heldOutWindows.ts';
@@ -177,9 +179,9 @@ test('the same seed asks the same, another seed something else, and the plan say
     const plan = scorerOf(kind, judge).plan!(right);
     assert.equal(judge.asked.length, 0);
     const sizes = asked.map((text) => {
-      const request = JSON.parse(text) as { messages: { content: string }[]; maxTokens: number; temperature: number };
+      const request = JSON.parse(text) as { messages: { content: string }[]; maxTokens: number; temperature: number; schema: unknown };
       assert.equal(request.temperature, 0);
-      return `${request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0)} ${request.maxTokens}`;
+      return `${request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), Buffer.byteLength(JSON.stringify(request.schema)))} ${request.maxTokens}`;
     });
     assert.deepEqual(plan.map(({ promptBytes, maxTokens }) => `${promptBytes} ${maxTokens}`).sort(), sizes.sort());
     for (const { expectedTokens, maxTokens } of plan) assert.ok(expectedTokens > 0 && expectedTokens <= maxTokens);
@@ -216,7 +218,7 @@ test('when one prompt has failed for good, those not yet sent are not sent', asy
   assert.equal(attempt.kind, 'failed');
   // 12 prompts or more would have been asked, three times each.
   assert.ok(scorerOf('detection', judge).plan!(right.slice(0, 1)).length >= 12);
-  assert.ok(judge.asked.length <= 4 * 3, `${judge.asked.length} requests`);
+  assert.equal(judge.asked.length, AT_ONCE * ATTEMPTS);
 });
 
 test('as many windows are silent as active, and ten of either are enough', () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openChatModel } from '../../src/adapters/openai/openaiChat.ts';
-import { CallerError } from '../../src/domain/errors.ts';
+import { CallerError, OutsideError } from '../../src/domain/errors.ts';
 import type { Score } from '../../src/domain/feature.ts';
 import { meanInterval } from '../../src/interp/meanInterval.ts';
 import { splitFragments } from '../../src/interp/split.ts';
+import { AT_ONCE } from '../../src/pipelines/ask/askAll.ts';
 import { ATTEMPTS } from '../../src/pipelines/ask/askUntilParsed.ts';
 import { scoreTask } from '../../src/pipelines/explainFeatures.ts';
 import { llmSimulator } from '../../src/pipelines/llmSimulator.ts';
@@ -274,4 +275,46 @@ test('a reading without levels fails with its reason, recorded once; a judge tha
   assert.deepEqual(bad.map((b) => [b.promptVersion, b.attempt]), [['simulate-all-at-once-v1', 0]]);
   const blind = { ...chat, abilities: { promptLogprobs: false, replyLogprobs: true } };
   assert.throws(() => llmSimulator({ ...input, chat: blind }), (error: unknown) => error instanceof CallerError && error.code === 'UNSUPPORTED');
+});
+
+/** A judge in this process that writes what `reply` gives; `open` counts requests under way. */
+function writingJudge(reply: (request: number) => Promise<string>): ChatModel & { readonly asked: number; readonly open: number } {
+  let [asked, open] = [0, 0];
+  return {
+    name: 'writer',
+    identity: {},
+    abilities: { promptLogprobs: false, replyLogprobs: false },
+    get asked() {
+      return asked;
+    },
+    get open() {
+      return open;
+    },
+    async chat() {
+      open++;
+      try {
+        return { text: await reply(asked++), finish: 'stop', tokens: null, usage: { promptTokens: 0, completionTokens: 0, estimated: true } };
+      } finally {
+        open--;
+      }
+    },
+    readPrompt: () => Promise.reject(new Error('not asked for')),
+    close: () => Promise.resolve(),
+  };
+}
+
+test('when one fragment gets no answer those not yet sent are not sent; when one throws those under way are awaited', async () => {
+  const input = { tokenizer: plantedTokenizer, instrument: 'json' as const, badReplies: { record: () => Promise.resolve() }, seed: SEED };
+  const [task] = tasksOf(0, 1);
+  assert.equal(task.top.length + task.random.length, 10);
+  const senseless = writingJudge(() => Promise.resolve('no'));
+  assert.deepEqual(await simulationScorer(llmSimulator({ ...input, chat: senseless }), SEED).score([task]), [{ kind: 'failed', index: 0, reason: 'no JSON' }]);
+  assert.equal(senseless.asked, AT_ONCE * ATTEMPTS);
+  const broken = writingJudge(async (request) => {
+    if (request === 1) throw new OutsideError('judge', 'gone');
+    await new Promise(setImmediate);
+    return 'no';
+  });
+  await assert.rejects(simulationScorer(llmSimulator({ ...input, chat: broken }), SEED).score([task, { ...task, index: 1 }]), OutsideError);
+  assert.equal(broken.open, 0);
 });
