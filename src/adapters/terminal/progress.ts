@@ -92,8 +92,11 @@ export function compact(value: number): string {
   return String(Math.round(value));
 }
 
+/** Per minute what is slower than one a second. */
 function rateText(done: number, milliseconds: number, unit: string): string {
-  return milliseconds <= 0 ? `? ${unit}/s` : `${compact((done * 1000) / milliseconds)} ${unit}/s`;
+  if (milliseconds <= 0) return `? ${unit}/s`;
+  const perSecond = (done * 1000) / milliseconds;
+  return done > 0 && perSecond < 1 ? `${(60 * perSecond).toPrecision(2)} ${unit}/min` : `${compact(perSecond)} ${unit}/s`;
 }
 
 function remainingText(done: number, total: number, milliseconds: number): string {

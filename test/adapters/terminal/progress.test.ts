@@ -21,6 +21,17 @@ test('without a terminal, progress is plain lines: start, every ten seconds, end
   assert.ok(lines.every((line) => !line.includes('\u001b')), 'no control characters');
 });
 
+test('what is slower than one a second is told by the minute', () => {
+  const lines: string[] = [];
+  let clock = 0;
+  const task = terminalProgress({ write: (text: string) => lines.push(text) }, () => clock).start('explain', 6, 'features');
+  clock = 40_000;
+  task.update(1);
+  clock = 210_000;
+  task.finish();
+  assert.deepEqual(lines.slice(1), ['explain: 1/6 features, 1.5 features/min, 3 min 20 s left\n', 'explain: done in 210.0 s, 1.7 features/min\n']);
+});
+
 test('compact numbers', () => {
   assert.deepEqual([0, 999, 9_999, 12_345, 1_234_567, 2.5e9].map(compact), ['0', '999', '9999', '12.3k', '1.23M', '2.50G']);
 });
