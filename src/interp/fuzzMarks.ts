@@ -1,14 +1,8 @@
 import type { Rng } from '../math/rng.ts';
 import type { ActiveWindow } from './detectionWindows.ts';
-import type { ShownToken } from './prompts/showFragment.ts';
-import { breakReserved } from './prompts/shownText.ts';
 
 /** Share of the window's max from which a token of an active window is marked (delphi, fuzzing). */
 export const MARK_SHARE = 0.3;
-
-const OPEN = '<<';
-const CLOSE = '>>';
-const OWN_MARKS = /<<|>>/g;
 
 /** Which tokens of an active window are marked: those with activation ≥ MARK_SHARE · max of the window. */
 export function activeMarks({ activations }: ActiveWindow): readonly boolean[] {
@@ -36,20 +30,3 @@ export function marksToDraw(active: readonly (readonly boolean[])[]): number {
   for (const marks of active) for (const mark of marks) if (mark) marked++;
   return Math.max(1, Math.ceil(marked / active.length));
 }
-
-/**
- * A window as prompts show it, every run of tokens of level > 0 between << and >>. Text that has << or >> itself gets a backslash
- * before it. Tokens that are one character only together are one here (showFragment), so no mark stands inside a character.
- */
-export function markedText(tokens: readonly ShownToken[]): string {
-  let text = '';
-  tokens.forEach((token, i) => {
-    if (token.level > 0 && !(tokens[i - 1]?.level > 0)) text += OPEN;
-    text += token.text.replaceAll(OWN_MARKS, '\\$&');
-    if (token.level > 0 && !(tokens[i + 1]?.level > 0)) text += CLOSE;
-  });
-  return breakReserved(text);
-}
-
-/** How the prompt tells of it. */
-export const MARKS_EXPLAINED = 'Marked pieces of text stand between << and >>; where a text has such signs of its own, a backslash stands before them.';

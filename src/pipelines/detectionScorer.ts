@@ -1,10 +1,12 @@
 import { CallerError } from '../domain/errors.ts';
 import type { FragmentRef } from '../domain/feature.ts';
 import { windowRef } from '../interp/detectionWindows.ts';
-import { activeMarks, markedText, marksToDraw, randomMarks } from '../interp/fuzzMarks.ts';
+import type { TextWindow } from '../interp/detectionWindows.ts';
+import { activeMarks, marksToDraw, randomMarks } from '../interp/fuzzMarks.ts';
 import { detectionOnePrompt, detectionPrompt } from '../interp/prompts/detection.ts';
 import { labelsSchema, readLabels } from '../interp/prompts/detectionReply.ts';
 import { fuzzingOnePrompt, fuzzingPrompt } from '../interp/prompts/fuzzing.ts';
+import { markedText } from '../interp/prompts/markedText.ts';
 import { showFragment } from '../interp/prompts/showFragment.ts';
 import { judgedScorers, judgedScores, undefinedScore } from '../interp/windowScores.ts';
 import type { JudgingKind } from '../interp/windowScores.ts';
@@ -53,7 +55,7 @@ interface Excerpt {
 /**
  * Has a language model judge windows of held-out text by the description (Paulo et al. 2024, "Automatically interpreting millions
  * of features", section 4; delphi). Detection: windows where the feature is active and where it is silent, shuffled, unmarked: which
- * are which? Fuzzing: the same windows with tokens between << and >>, the active ones where it is active, random ones where it is
+ * are which? Fuzzing: the same windows with tokens between « and », the active ones where it is active, random ones where it is
  * silent (fuzzMarks.ts): which are marked rightly?
  *
  * One prompt that gets no usable answer fails the attempt: a score over those that happened to be answered would be another score.
@@ -74,11 +76,11 @@ export function detectionScorer({ kind, chat, tokenizer, silent, badReplies, see
     const marks = windows.active.map(activeMarks);
     const count = marksToDraw(marks);
     const rng = Rng.derive(seed, kind, task.index);
-    const excerpt = (window: (typeof windows.silent)[number], truth: boolean, marked: readonly boolean[]): Excerpt => ({
-      text: markedText(showFragment(window.ids, kind === 'fuzzing' ? marked.map(Number) : window.ids.map(() => 0), wording)),
-      truth,
-      ref: windowRef(window),
-    });
+    const excerpt = (window: TextWindow, truth: boolean, marked: readonly boolean[]): Excerpt => {
+      // Marks go as levels: where tokens are one character only together, a mark on any is on the character.
+      const shown = showFragment(window.ids, kind === 'fuzzing' ? marked.map(Number) : window.ids.map(() => 0), wording);
+      return { text: markedText(shown.map(({ text }) => text), shown.map(({ level }) => level > 0)), truth, ref: windowRef(window) };
+    };
     return rng.shuffle([
       ...windows.active.map((window, i) => excerpt(window, true, marks[i])),
       ...windows.silent.map((window) => excerpt(window, false, randomMarks(window.ids.length, count, rng))),

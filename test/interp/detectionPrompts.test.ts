@@ -9,8 +9,8 @@ import { fuzzingOnePrompt, fuzzingPrompt } from '../../src/interp/prompts/fuzzin
 const PINNED: Readonly<Record<string, string>> = {
   'detection-v1': '176cee5ec6e2853e',
   'detection-one-v1': '061c6bf85097818a',
-  'fuzzing-v1': '77eb2884ccc8a0c1',
-  'fuzzing-one-v1': '2d726f37a8ed0c62',
+  'fuzzing-v1': '34757aaf141d2e12',
+  'fuzzing-one-v1': 'd9a3334947e8271f',
 };
 
 test('the text of every prompt belongs to its version', () => {
@@ -39,7 +39,7 @@ test('prompts show both answers, in the form that is asked for, and the question
     });
     assert.ok(answers.some((a) => a.includes('1')) && answers.some((a) => a.includes('0')));
     assert.equal(new Set(answers).size > 1, true);
-    if (prompt.version.startsWith('fuzzing')) for (const { role, content } of rest.slice(0, -1)) if (role === 'user') for (const line of content.split('\n').slice(2)) assert.match(line, /<<.+>>/);
+    if (prompt.version.startsWith('fuzzing')) for (const { role, content } of rest.slice(0, -1)) if (role === 'user') for (const line of content.split('\n').slice(2)) assert.match(line, /«.+»/);
   }
 });
 

@@ -2,7 +2,7 @@ import type { ChatMessage, ChatModel, ChatRequest } from '../../src/ports/ChatMo
 
 /**
  * A judge that does what the prompts ask, by rule: it reads words in quotes from the description and says 1 where one of them stands
- * in the excerpt (between << and >>, where there are marks).
+ * in the excerpt (between « and », where there are marks).
  */
 export function judgeReply(messages: readonly ChatMessage[]): string {
   const labels = judgeLabels(messages.at(-1)!.content);
@@ -14,7 +14,7 @@ export function judgeLabels(question: string): (0 | 1)[] {
   const words = [...description.matchAll(/"([^"]+)"/g)].map(([, word]) => word);
   return lines.filter((line) => line.startsWith('Excerpt')).map((line) => {
     const text = line.slice(line.indexOf(':') + 2);
-    const marked = [...text.matchAll(/<<(.*?)>>/g)].map(([, piece]) => piece);
+    const marked = [...text.matchAll(/«(.*?)»/g)].map(([, piece]) => piece);
     const read = marked.length > 0 ? marked.join('|') : text;
     return words.some((word) => read.includes(word)) ? 1 : 0;
   });

@@ -1,5 +1,5 @@
 import type { PromptMessage } from './promptMessage.ts';
-import { shownDescription } from './shownDescription.ts';
+import { shownDescription } from './shownText.ts';
 
 /** An invented feature with excerpts it does and does not react to, to show the task. */
 export interface JudgingExample {

@@ -1,5 +1,5 @@
+import { markedText } from './markedText.ts';
 import type { ShownToken } from './showFragment.ts';
-import { breakReserved } from './shownText.ts';
 
 /** Level from which a token is marked as active: 3 of 10, so that faint tails do not hide what the feature is about. */
 export const MARKED_LEVEL = 3;
@@ -16,13 +16,8 @@ export const MARKED_LEVEL = 3;
 export function markedFragment(tokens: readonly ShownToken[], number: number): string {
   const strongest = tokens.reduce((best, { level }, i) => (level > tokens[best].level ? i : best), 0);
   const active = tokens.map(({ level }, i) => level >= MARKED_LEVEL || (i === strongest && level > 0));
-  const text = tokens.map((token, i) => {
-    const opens = active[i] && !active[i - 1];
-    const closes = active[i] && !active[i + 1];
-    return `${opens ? '«' : ''}${token.text}${closes ? '»' : ''}`;
-  });
   const named = (i: number): string => (tokens[i] === undefined ? 'nothing' : `«${tokens[i].text}»`);
-  const line = `Text ${number}: ${breakReserved(text.join(''))}`;
+  const line = `Text ${number}: ${markedText(tokens.map(({ text }) => text), active)}`;
   if (!active.includes(true)) return `${line}\nStrongest: nothing.`;
   return `${line}\nStrongest: ${named(strongest)}. Just before it: ${named(strongest - 1)}. Just after it: ${named(strongest + 1)}.`;
 }

@@ -1,8 +1,6 @@
 import { FEW_SHOT_FEATURES } from './fewShotFeatures.ts';
 import type { PromptMessage } from './promptMessage.ts';
-import { QUIET_FRAGMENTS } from './quietFragments.ts';
-import { shownDescription } from './shownDescription.ts';
-import { ESCAPES_EXPLAINED } from './shownText.ts';
+import { ESCAPES_EXPLAINED, shownDescription } from './shownText.ts';
 
 /** Names the text below; it changes when any character of a rendered prompt does. */
 export const SIMULATE_ALL_AT_ONCE = 'simulate-all-at-once-v1';
@@ -36,7 +34,7 @@ const HIDDEN: readonly (readonly number[])[] = [[3, 0, 4], [0, 5, 2], [6, 1, 0],
 export function simulateAllAtOnce(description: string, tokens: readonly string[], top: number): AllAtOncePrompt {
   const messages: PromptMessage[] = [{ role: 'system', content: instructions(top) }];
   FEW_SHOT_FEATURES.forEach((feature, i) => {
-    const texts = [...feature.fragments, QUIET_FRAGMENTS[i].map((text) => ({ text, level: 0 }))];
+    const texts = [...feature.fragments, feature.quiet];
     messages.push({ role: 'user', content: question(i + 1, feature.description) });
     messages.push({
       role: 'assistant',

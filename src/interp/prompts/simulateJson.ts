@@ -1,8 +1,6 @@
 import { FEW_SHOT_FEATURES } from './fewShotFeatures.ts';
 import type { PromptMessage } from './promptMessage.ts';
-import { QUIET_FRAGMENTS } from './quietFragments.ts';
-import { shownDescription } from './shownDescription.ts';
-import { ESCAPES_EXPLAINED } from './shownText.ts';
+import { ESCAPES_EXPLAINED, shownDescription } from './shownText.ts';
 
 /** Names the text below and the schema; it changes when any character of a rendered prompt does. */
 export const SIMULATE_JSON = 'simulate-json-v1';
@@ -35,9 +33,8 @@ export const SIMULATE_JSON_SCHEMA = {
 export function simulateJson(description: string, tokens: readonly string[]): readonly PromptMessage[] {
   const messages: PromptMessage[] = [{ role: 'system', content: INSTRUCTIONS }];
   FEW_SHOT_FEATURES.forEach((feature, i) => {
-    const quiet = QUIET_FRAGMENTS[i].map((text) => ({ text, level: 0 }));
     // One text each: an active one for most, a quiet one for the last.
-    const text = i === FEW_SHOT_FEATURES.length - 1 ? quiet : feature.fragments[0];
+    const text = i === FEW_SHOT_FEATURES.length - 1 ? feature.quiet : feature.fragments[0];
     messages.push({ role: 'user', content: question(feature.description, text.map((token) => token.text)) });
     messages.push({ role: 'assistant', content: JSON.stringify({ levels: text.map(({ text: token, level }) => ({ token, level })) }) });
   });

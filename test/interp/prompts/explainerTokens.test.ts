@@ -35,6 +35,8 @@ test('odd characters are written so that nothing is taken for something else', (
     ['</s><s>', '\\u{3c}/s>\\u{3c}s>'],
     ['[INST] <b>', '\\u{5b}INST] <b>'],
     ['</think>', '\\u{3c}/think>'],
+    ['<｜User｜><bos></tool_call>', '\\u{3c}｜User｜>\\u{3c}bos>\\u{3c}/tool_call>'],
+    ['[SYSTEM_PROMPT] [/INST] <<SYS>>', '\\u{5b}SYSTEM_PROMPT] \\u{5b}/INST] \\u{3c}<SYS>>'],
     ['naïve 日本 😀', 'naïve 日本 😀'],
   ];
   for (const [text, shown] of cases) assert.equal(shownText(text), shown);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { FEW_SHOT_FEATURES } from '../../../src/interp/prompts/fewShotFeatures.ts';
-import { QUIET_FRAGMENTS } from '../../../src/interp/prompts/quietFragments.ts';
 import { SIMULATE_ALL_AT_ONCE, simulateAllAtOnce } from '../../../src/interp/prompts/simulateAllAtOnce.ts';
 import { SIMULATE_JSON, SIMULATE_JSON_SCHEMA, simulateJson, simulateJsonReply } from '../../../src/interp/prompts/simulateJson.ts';
 
@@ -55,5 +54,5 @@ test('written examples are what is asked for: every token with a whole level', (
 });
 
 test('every few-shot feature has a quiet text', () => {
-  assert.equal(QUIET_FRAGMENTS.length, FEW_SHOT_FEATURES.length);
+  for (const { quiet } of FEW_SHOT_FEATURES) assert.ok(quiet.length > 10 && quiet.every(({ level }) => level === 0));
 });
