@@ -20,8 +20,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   corpus: ['math', 'domain'],
   ports: ['domain'],
   training: ['domain', 'ports'],
-  pipelines: [...PURE, 'ports'],
-  catalog: ['domain', 'ports', 'causal', 'math', 'dictionary'],
+  interventions: ['domain', 'math', 'causal', 'dictionary', 'ports'],
+  pipelines: [...PURE, 'ports', 'interventions'],
+  catalog: ['domain', 'ports', 'causal', 'math', 'dictionary', 'interventions'],
   adapters: [...PURE, 'ports', 'training'],
   graphql: ['catalog', 'domain', 'ports'],
 };
@@ -29,6 +30,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 /** Packages a folder may name; adapters and graphql may name any, the rest only these. */
 const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   baselines: [/^ml-matrix$/],
+  interventions: [/^node:timers\/promises$/],
   pipelines: [/^node:(path|crypto|buffer|timers\/promises)$/],
   catalog: [/^node:(crypto|buffer|timers\/promises|path)$/],
 };

@@ -1,15 +1,12 @@
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
-import { klDivergence, logSoftmax } from '../causal/divergence.ts';
-import { tokenChanges } from '../causal/tokenChanges.ts';
 import { formatAddress } from '../domain/address.ts';
 import { outputHookPointOf } from '../domain/dictionary.ts';
 import { CallerError, invariant } from '../domain/errors.ts';
 import type { PatchInput, PatchPosition, PatchResult, PatchRun } from '../domain/patch.ts';
 import type { CatalogReader, DictionaryRow, ModelRow } from '../ports/CatalogReader.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
-import type { Tokenizer } from '../ports/Tokenizer.ts';
-import { intervene, type FeatureIntervention, type InterventionResult } from './intervene.ts';
+import { intervene } from '../interventions/intervene.ts';
+import type { FeatureIntervention } from '../interventions/intervention.ts';
 import { checkPatchInput, checkSameLength, resolvePositions } from './patchInput.ts';
 import { promptIds, tokenTexts } from './prompt.ts';
 
@@ -84,24 +81,41 @@ async function runPatch(live: PatchServiceParts['live'], row: ModelRow, input: P
   if (target !== null) checkSameLength(base, target, (token) => tokenizer.token(token));
   const read = resolvePositions(input.readPositions, base.length, [base.length - 1], ['readPositions']);
   const features = await resolveFeatures(live, input, base.length);
-  const outcome = await intervene(model, { base, target, features, read });
-  checkDefined(outcome);
-  const positions: PatchPosition[] = [];
-  for (const [i, position] of read.entries()) {
-    positions.push(comparePosition(outcome, i, position, tokenizer.token(base[position]), tokenizer, input.topTokens));
-    await setImmediate(); // each takes milliseconds with a large vocabulary
-  }
+  const [outcome] = await intervene(model, {
+    prompts: target === null ? [base] : [base, target],
+    interventions: [
+      {
+        prompt: 0,
+        target: target === null ? null : 1,
+        features,
+        error: 'keep',
+        measures: { positions: read, klFromBase: true, klFromTarget: true, topTokens: input.topTokens, activations: true, editMagnitude: true },
+      },
+    ],
+  });
+  const { editMagnitude } = outcome;
+  invariant(editMagnitude !== null, 'the magnitude was asked for');
   const result: PatchResult = {
     tokens: tokenTexts(tokenizer, base),
     targetTokens: target === null ? null : tokenTexts(tokenizer, target),
-    positions,
+    positions: outcome.predictions.map(({ position, klFromBase, klFromTarget, klBaseFromTarget, changes }): PatchPosition => {
+      invariant(klFromBase !== null, 'the divergence was asked for');
+      return {
+        position,
+        token: tokenizer.token(base[position]),
+        klFromBase,
+        klFromTarget,
+        klBaseFromTarget,
+        changes: changes.map((change) => ({ ...change, token: tokenizer.token(change.id) })),
+      };
+    }),
     features: features.map(({ weights }, i) => ({
       feature: input.features[i].feature,
       hookPoint: outputHookPointOf(weights.config),
       before: Array.from(outcome.features[i].before),
       after: Array.from(outcome.features[i].after),
     })),
-    editMagnitude: outcome.editMagnitude,
+    editMagnitude: editMagnitude.mean,
   };
   return {
     id,
@@ -132,27 +146,4 @@ async function resolveFeatures(live: PatchServiceParts['live'], input: PatchInpu
     invariant(weights !== undefined && feature.index < weights.config.nFeatures, 'dictionary and catalog differ in size');
     return { weights, index: feature.index, operation, positions };
   });
-}
-
-/** An edit can be so large that the network's numbers overflow; what follows is then no distribution. */
-function checkDefined({ base, patched }: InterventionResult): void {
-  invariant(base.every((logit) => !Number.isNaN(logit)), 'the model gave NaN on an unedited prompt');
-  if (patched.every((logit) => Number.isFinite(logit))) return;
-  throw new CallerError('BAD_INPUT', 'the patched run overflows: its logits are not finite; choose smaller values or factors', { field: ['features'] });
-}
-
-/** Row i of the outcome's logits, which is `position` of the prompt. */
-function comparePosition(outcome: InterventionResult, i: number, position: number, token: string, tokenizer: Tokenizer, topTokens: number): PatchPosition {
-  const vocab = outcome.vocabSize;
-  const before = logSoftmax(outcome.base, i * vocab, vocab);
-  const after = logSoftmax(outcome.patched, i * vocab, vocab);
-  const target = outcome.target === null ? null : logSoftmax(outcome.target, i * vocab, vocab);
-  return {
-    position,
-    token,
-    klFromBase: klDivergence(after, before),
-    klFromTarget: target === null ? null : klDivergence(after, target),
-    klBaseFromTarget: target === null ? null : klDivergence(before, target),
-    changes: tokenChanges(before, after, topTokens).map((change) => ({ ...change, token: tokenizer.token(change.id) })),
-  };
 }

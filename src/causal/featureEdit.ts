@@ -1,6 +1,6 @@
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { invariant, unreachable } from '../domain/errors.ts';
-import type { PatchOperation } from '../domain/patch.ts';
+import type { FeatureOperation } from './featureOperation.ts';
 
 /**
  * Pre-activation h_j of feature j for the vector at x[at .. at+D): (x/s)·e_j + b_j with s = inputScale. Summed in float64.
@@ -46,7 +46,7 @@ export function readFeature(weights: DictionaryWeights, j: number, x: Float32Arr
 }
 
 /** ĉ for one position, given c there and the target prompt's c at the same position (read only by replace_from_target). */
-export function patchedActivation(operation: PatchOperation, c: number, target: number | undefined): number {
+export function patchedActivation(operation: FeatureOperation, c: number, target: number | undefined): number {
   switch (operation.kind) {
     case 'replace_from_target':
       invariant(target !== undefined, 'replace_from_target without a target activation');
@@ -57,6 +57,10 @@ export function patchedActivation(operation: PatchOperation, c: number, target: 
       return operation.factor * c;
     case 'set':
       return operation.value;
+    case 'ablate_to_mean':
+      return operation.mean;
+    case 'add':
+      return c + operation.value;
     default:
       return unreachable(operation);
   }

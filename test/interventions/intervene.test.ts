@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
-import { intervene, type FeatureIntervention } from '../../src/catalog/intervene.ts';
+import type { FeatureIntervention } from '../../src/interventions/intervention.ts';
 import { klDivergence, logSoftmax } from '../../src/causal/divergence.ts';
 import { addFeatureEdit, patchedActivation, preActivation, readFeature } from '../../src/causal/featureEdit.ts';
 import { hookOrder } from '../../src/causal/hookOrder.ts';
@@ -11,6 +11,7 @@ import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import type { TokenBatch } from '../../src/domain/model.ts';
 import { Rng } from '../../src/math/rng.ts';
 import type { Edit, SubjectModel } from '../../src/ports/SubjectModel.ts';
+import { interveneOnce } from '../helpers/interveneOnce.ts';
 import { randomDictionary } from '../helpers/randomDictionary.ts';
 import { perfectDictionary, tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { readFixture } from '../lm/fixture.ts';
@@ -113,13 +114,13 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
         const read = Array.from({ length: T }, (_, t) => t).filter((t) => t % 3 === trial % 3);
         const vocab = model.info.vocabSize;
         const expected = await naive(model, base, target, features);
-        const found = await intervene(model, { base, target, features, read });
-        read.forEach((t, i) => assertClose(found.patched.subarray(i * vocab, (i + 1) * vocab), expected.subarray(t * vocab, (t + 1) * vocab), 2e-5));
-        const lastRow = await intervene(model, { base, target, features, read: [T - 1] });
-        assertClose(lastRow.patched, expected.subarray((T - 1) * vocab), 2e-5);
+        const found = await interveneOnce(model, { base, target, features, read });
+        read.forEach((t, i) => assertClose(found.logits.patched.subarray(i * vocab, (i + 1) * vocab), expected.subarray(t * vocab, (t + 1) * vocab), 2e-5));
+        const lastRow = await interveneOnce(model, { base, target, features, read: [T - 1] });
+        assertClose(lastRow.logits.patched, expected.subarray((T - 1) * vocab), 2e-5);
         const clean = (await model.forward({ batch: batchOf(base), taps: [], logits: 'last' })).logits!;
-        assertClose(lastRow.base, clean, 2e-5);
-        if (lastRow.editMagnitude > 0) edited++;
+        assertClose(lastRow.logits.base, clean, 2e-5);
+        if (lastRow.magnitude > 0) edited++;
       }
       assert.ok(edited >= 16, `only ${edited} of 20 trials edited anything`);
     });
@@ -154,17 +155,17 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
         const c = codesOf(weights, j, taps.get('mlp_in.1')!);
         const delta = deltaOf(weights, j, c.map((value) => -value));
         const features = [{ weights, index: j, operation: { kind: 'ablate' }, positions: Array.from({ length: T }, (_, t) => t) }] as const;
-        const found = await intervene(model, { base, target: null, features, read: [3, T - 1] });
+        const found = await interveneOnce(model, { base, target: null, features, read: [3, T - 1] });
         assertClose(Float32Array.from(found.features[0].before), c, 1e-5);
         // The branch's output is added to the stream, so its change is the stream's; from there on the model is run unedited.
         const residual = taps.get('resid_post.1')!.map((value, i) => value + delta[i]);
         const rest = await model.forward({ batch: batchOf(base), from: { at: 'resid_post.1', residual }, taps: [], logits: 'all' });
         const vocab = model.info.vocabSize;
-        assertClose(found.patched, joined([3, T - 1].map((t) => rest.logits!.subarray(t * vocab, (t + 1) * vocab))), 2e-5);
+        assertClose(found.logits.patched, joined([3, T - 1].map((t) => rest.logits!.subarray(t * vocab, (t + 1) * vocab))), 2e-5);
         const edited = await model.forward({ batch: batchOf(base), edits: [{ at: 'mlp_out.1', delta }], taps: ['mlp_out.1'], logits: 'none' });
         assertClose(edited.taps.get('mlp_out.1')!, taps.get('mlp_out.1')!.map((value, i) => value + delta[i]), 1e-6);
         const norms = Array.from({ length: T }, (_, t) => Math.hypot(...delta.subarray(t * model.info.dModel, (t + 1) * model.info.dModel)));
-        assert.ok(Math.abs(found.editMagnitude - norms.reduce((sum, norm) => sum + norm, 0) / T) < 1e-5);
+        assert.ok(Math.abs(found.magnitude - norms.reduce((sum, norm) => sum + norm, 0) / T) < 1e-5);
       }
     });
 
@@ -177,7 +178,7 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
       const set = (weights: DictionaryWeights, index: number, value: number): FeatureIntervention => ({ weights, index, operation: { kind: 'set', value }, positions });
       // In the other order than they are computed.
       const features = [set(tied, 3, 2), set(transcoder, 2, 4)];
-      const found = await intervene(model, { base, target: null, features, read: [T - 1] });
+      const found = await interveneOnce(model, { base, target: null, features, read: [T - 1] });
       const { taps } = await model.forward({ batch: batchOf(base), taps: ['mlp_in.0', 'mlp_out.0'], logits: 'none' });
       const first = deltaOf(transcoder, 2, codesOf(transcoder, 2, taps.get('mlp_in.0')!).map((c) => 4 - c));
       const between = taps.get('mlp_out.0')!.map((value, i) => value + first[i]);
@@ -185,7 +186,7 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
       assertClose(Float32Array.from(found.features[0].before), codesOf(tied, 3, between), 1e-4);
       const total = first.map((value, i) => value + second[i]);
       const magnitude = positions.reduce((sum, t) => sum + Math.hypot(...total.subarray(t * d, (t + 1) * d)), 0) / T;
-      assert.ok(Math.abs(found.editMagnitude - magnitude) < 1e-4 * magnitude, `${found.editMagnitude} is not ${magnitude}`);
+      assert.ok(Math.abs(found.magnitude - magnitude) < 1e-4 * magnitude, `${found.magnitude} is not ${magnitude}`);
     });
 
     test('of the k largest, the one ablated leaves an empty place; one that is not among them is inactive', async () => {
@@ -205,21 +206,21 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
         return (await model.forward({ batch: batchOf(base), from: { at: 'resid_post.0', residual }, taps: [], logits: 'last' })).logits!;
       };
       const patch = (index: number, operation: FeatureIntervention['operation']) =>
-        intervene(model, { base, target: null, features: [{ weights, index, operation, positions: [at] }], read: [T - 1] });
+        interveneOnce(model, { base, target: null, features: [{ weights, index, operation, positions: [at] }], read: [T - 1] });
       const ablated = await patch(strongest, { kind: 'ablate' });
       assert.ok(Math.abs(ablated.features[0].before[at] - row[strongest]) < 1e-5);
-      assertClose(ablated.patched, await from(-row[strongest], strongest), 1e-5);
+      assertClose(ablated.logits.patched, await from(-row[strongest], strongest), 1e-5);
       const nothing = await patch(left, { kind: 'ablate' });
-      assert.deepEqual([nothing.features[0].before[at], nothing.editMagnitude], [0, 0]);
+      assert.deepEqual([nothing.features[0].before[at], nothing.magnitude], [0, 0]);
       const set = await patch(left, { kind: 'set', value: 2 });
-      assertClose(set.patched, await from(2, left), 1e-5);
+      assertClose(set.logits.patched, await from(2, left), 1e-5);
     });
 
     test('dictionaries that do not fit the model are refused', async () => {
       const base = prompt(model, 12);
       const d = model.info.dModel;
       const refused = async (weights: DictionaryWeights, message: RegExp): Promise<void> =>
-        assert.rejects(intervene(model, { base, target: null, features: [{ weights, index: 0, operation: { kind: 'ablate' }, positions: [0] }], read: [0] }), { code: 'BAD_DICTIONARY', message });
+        assert.rejects(interveneOnce(model, { base, target: null, features: [{ weights, index: 0, operation: { kind: 'ablate' }, positions: [0] }], read: [0] }), { code: 'BAD_DICTIONARY', message });
       await refused(randomDictionary('0-narrow', 'resid_post.0', d - 1, 3, { seed: 1 }), /the model's have/);
       await refused(randomDictionary('0-back', 'mlp_out.0', d, 3, { seed: 1, outputHookPoint: 'mlp_in.0' }), /comes before/);
     });
@@ -228,12 +229,12 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
       const base = prompt(model, 4);
       const weights = tiedDictionary('0-test', 'resid_pre.1', model.info.dModel, 4, { seed: 6, bias: -1e6 });
       const features = [0, 1, 2, 3].map((index): FeatureIntervention => ({ weights, index, operation: { kind: 'ablate' }, positions: [0, 1, T - 1] }));
-      const found = await intervene(model, { base, target: null, features, read: [3, T - 1] });
+      const found = await interveneOnce(model, { base, target: null, features, read: [3, T - 1] });
       const vocab = model.info.vocabSize;
       for (const row of [0, 1]) {
-        assert.ok(klDivergence(logSoftmax(found.patched, row * vocab, vocab), logSoftmax(found.base, row * vocab, vocab)) < 1e-9);
+        assert.ok(klDivergence(logSoftmax(found.logits.patched, row * vocab, vocab), logSoftmax(found.logits.base, row * vocab, vocab)) < 1e-9);
       }
-      assert.equal(found.editMagnitude, 0);
+      assert.equal(found.magnitude, 0);
     });
 
     test('replacing all features of a perfect dictionary from the target reproduces the target run', async () => {
@@ -242,11 +243,11 @@ for (const name of ['neox-serial', 'neox-parallel', 'llama-gqa', 'gpt2-plain']) 
       for (const [i, hook] of (['embed', 'resid_post.0', `resid_post.${model.info.layers - 1}`] as const).entries()) {
         const weights = perfectDictionary(`${i}-perfect`, hook, model.info.dModel, 7, 2);
         const features = Array.from({ length: weights.config.nFeatures }, (_, index): FeatureIntervention => ({ weights, index, operation: { kind: 'replace_from_target' }, positions: everywhere }));
-        const found = await intervene(model, { base, target, features, read: everywhere });
+        const found = await interveneOnce(model, { base, target, features, read: everywhere });
         const vocab = model.info.vocabSize;
-        assertClose(found.patched, found.target!, 1e-4);
+        assertClose(found.logits.patched, found.logits.target!, 1e-4);
         for (const t of everywhere) {
-          const [p, q, b] = [found.patched, found.target!, found.base].map((logits) => logSoftmax(logits, t * vocab, vocab));
+          const [p, q, b] = [found.logits.patched, found.logits.target!, found.logits.base].map((logits) => logSoftmax(logits, t * vocab, vocab));
           assert.ok(klDivergence(p, q) < 1e-8);
           assert.ok(klDivergence(b, q) > 1e-6);
         }

@@ -4,9 +4,10 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
-import { intervene, type FeatureIntervention } from '../../src/catalog/intervene.ts';
+import type { FeatureIntervention } from '../../src/interventions/intervention.ts';
 import { klDivergence, logSoftmax } from '../../src/causal/divergence.ts';
 import type { PatchOperation } from '../../src/domain/patch.ts';
+import { interveneOnce } from '../helpers/interveneOnce.ts';
 import { tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { readFixture } from '../lm/fixture.ts';
 
@@ -52,14 +53,14 @@ describe('a patch equals PyTorch hooks (scripts/oracle/patch.py)', () => {
         }));
         const features = expected.features.map(({ layer, index, operation, positions }): FeatureIntervention => ({ weights: dictionaries[layer], index, operation, positions }));
         const read = expected.base.map((_, t) => t);
-        const found = await intervene(model, { base: Int32Array.from(expected.base), target: Int32Array.from(expected.target), features, read });
+        const found = await interveneOnce(model, { base: Int32Array.from(expected.base), target: Int32Array.from(expected.target), features, read });
         const vocab = model.info.vocabSize;
-        const [base, target, patched] = [found.base, found.target!, found.patched].map((logits) => read.map((t) => logSoftmax(logits, t * vocab, vocab)));
+        const [base, target, patched] = [found.logits.base, found.logits.target!, found.logits.patched].map((logits) => read.map((t) => logSoftmax(logits, t * vocab, vocab)));
         assertClose(read.map((t) => klDivergence(patched[t], base[t])), expected.klFromBase, 'KL(patched‖base)');
         assertClose(read.map((t) => klDivergence(patched[t], target[t])), expected.klFromTarget, 'KL(patched‖target)');
         assertClose(read.map((t) => klDivergence(base[t], target[t])), expected.klBaseFromTarget, 'KL(base‖target)');
         assertClose(patched[patched.length - 1], expected.lastLogProbs, 'log-probabilities');
-        assertClose([found.editMagnitude], [expected.editMagnitude], 'edit magnitude');
+        assertClose([found.magnitude], [expected.editMagnitude], 'edit magnitude');
         found.features.forEach(({ before, after }, i) => {
           assertClose(before, expected.features[i].before, `before ${i}`);
           assertClose(after, expected.features[i].after, `after ${i}`);
