@@ -17,14 +17,14 @@ export interface ExplainFeatureInput {
   readonly scorers: readonly string[];
 }
 
-/** Either an explanation, with the feature as it now is, or why the explainer left the feature out; that is not stored. */
+/** Either an explanation, with the feature as it now is, or why the explainer left the feature out. */
 export type ExplainedFeature =
   | { readonly kind: 'explained'; readonly row: ExplanationRow; readonly view: FeatureView }
   | { readonly kind: 'skipped'; readonly reason: string };
 
 export interface ExplainServiceParts {
-  readonly reader: Pick<CatalogReader, 'dictionaries' | 'features' | 'exemplars' | 'explanations'>;
-  readonly writer: Pick<CatalogWriter, 'saveExplanation'>;
+  readonly reader: Pick<CatalogReader, 'dictionaries' | 'features' | 'exemplars' | 'explanations' | 'skips'>;
+  readonly writer: Pick<CatalogWriter, 'saveExplanation' | 'saveSkip'>;
   readonly explainers: FeatureExplainers;
 }
 
@@ -33,7 +33,8 @@ export interface ExplainService {
   readonly scorers: readonly string[];
   /**
    * Explains one feature, judges the explanation and stores both with their run, in place of what the same explainer said
-   * before. One feature of a model at a time; a few more wait, others are refused with BUSY. Equal requests at the same time are one.
+   * before; what the same run stored already is answered as it is. A reason to leave the feature out is stored where the same
+   * explainer has no explanation of it. One feature of a model at a time; a few more wait, others are refused with BUSY. Equal requests at the same time are one.
    * Throws CallerError (BAD_INPUT, NOT_FOUND, UNSUPPORTED, MODEL_UNAVAILABLE, BUSY) that names the field.
    */
   explain(input: ExplainFeatureInput): Promise<ExplainedFeature>;
@@ -73,19 +74,45 @@ async function explainNow(
 ): Promise<ExplainedFeature> {
   const feature = await analysisOf(reader, dictionary, index);
   const background = await backgroundOf(reader, dictionary, index);
-  const { run, outcome } = await explainers.explain({ model, dictionary: dictionary.name, feature, background, method, scorers });
-  if (outcome.kind === 'skipped') return { kind: 'skipped', reason: outcome.reason };
-  invariant(outcome.explanation.index === index, `asked to explain feature ${index}, the explainer answered for ${outcome.explanation.index}`);
+  const request = { model, dictionary: dictionary.name, feature, background, method, scorers };
+  const identity = await explainers.identify(request);
+  const before = await storedOf(reader, dictionary, index, identity);
+  if (before !== null) return before;
+
+  const { run, outcome } = await explainers.explain(request);
   const target = { model, dictionary: dictionary.name, weightsHash: dictionary.weightsHash };
-  await writer.saveExplanation(target, run, outcome.explanation).catch((error: unknown) => {
+  try {
+    if (outcome.kind === 'skipped') {
+      await writer.saveSkip(target, run, { index, explainer: identity.explainer, reason: outcome.reason });
+      return { kind: 'skipped', reason: outcome.reason };
+    }
+    const { explanation } = outcome;
+    invariant(explanation.index === index, `asked to explain feature ${index}, the explainer answered for ${explanation.index}`);
+    invariant(explanation.explainer === identity.explainer, `asked ${identity.explainer} to explain, ${explanation.explainer} answered`);
+    await writer.saveExplanation(target, run, explanation);
+  } catch (error) {
     if (!(error instanceof CallerError) || (error.code !== 'STALE_OUTPUT' && error.code !== 'NOT_FOUND')) throw error;
     throw replaced(dictionary, error);
-  });
-  const key = { dictionaryId: dictionary.id, index };
-  const [[row], [explanations]] = await Promise.all([reader.features([key]), reader.explanations([key])]);
-  const stored = explanations?.find(({ explainer }) => explainer === outcome.explanation.explainer);
-  if (row === null || row === undefined || stored === undefined) throw replaced(dictionary);
-  return { kind: 'explained', row: stored, view: { dictionary, row } };
+  }
+  const stored = await storedOf(reader, dictionary, index, { ...identity, run: run.key });
+  if (stored === null) throw replaced(dictionary);
+  return stored;
+}
+
+interface Identity {
+  readonly explainer: string;
+  readonly run: string;
+}
+
+/** What the catalog holds of the feature that this explainer said in this run. */
+async function storedOf(reader: ExplainServiceParts['reader'], dictionary: DictionaryRow, index: number, { explainer, run }: Identity): Promise<ExplainedFeature | null> {
+  const said = (one: Identity): boolean => one.explainer === explainer && one.run === run;
+  const keys = [{ dictionaryId: dictionary.id, index }];
+  const [[row], [explanations], [skips]] = await Promise.all([reader.features(keys), reader.explanations(keys), reader.skips(keys)]);
+  const explanation = explanations?.find(said);
+  if (row !== null && row !== undefined && explanation !== undefined) return { kind: 'explained', row: explanation, view: { dictionary, row } };
+  const skip = skips?.find(said);
+  return skip === undefined ? null : { kind: 'skipped', reason: skip.reason };
 }
 
 function replaced({ model, name }: DictionaryRow, cause?: unknown): CallerError {

@@ -4,7 +4,7 @@ import type { Run } from '../domain/run.ts';
 import { dictionariesByName } from '../catalog/dictionaries.ts';
 import type { EdgeWindow } from '../catalog/edges.ts';
 import { viewsOf, type FeatureView } from '../catalog/features.ts';
-import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, FeatureKey, ModelRow, SkipRow } from '../ports/CatalogReader.ts';
+import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureKey, ModelRow, SkipRow } from '../ports/CatalogReader.ts';
 
 /** One request's reads, each batched over everything the request asks for in the same turn. Makes N+1 impossible to write. */
 export interface Loaders {
@@ -14,6 +14,7 @@ export interface Loaders {
   readonly dictionaryByName: DataLoader<string, DictionaryRow | null>;
   readonly feature: DataLoader<FeatureKey, FeatureView | null, string>;
   readonly explanations: DataLoader<FeatureKey, readonly ExplanationRow[], string>;
+  readonly explanationTexts: DataLoader<FeatureKey, readonly ExplanationTextsRow[], string>;
   readonly skips: DataLoader<FeatureKey, readonly SkipRow[], string>;
   /** Key: a dictionary's id. */
   readonly summaries: DataLoader<number, readonly ExplanationSummaryRow[]>;
@@ -51,6 +52,7 @@ export function createLoaders(reader: CatalogReader): Loaders {
       return viewsOf(reader, keys, dictionaries);
     }, byFeature),
     explanations: new DataLoader((keys: readonly FeatureKey[]) => reader.explanations(keys), byFeature),
+    explanationTexts: new DataLoader((keys: readonly FeatureKey[]) => reader.explanationTexts(keys), byFeature),
     skips: new DataLoader((keys: readonly FeatureKey[]) => reader.skips(keys), byFeature),
     summaries: new DataLoader((ids: readonly number[]) => reader.explanationSummaries(ids)),
     exemplars(kinds, limit) {

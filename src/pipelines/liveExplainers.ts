@@ -1,6 +1,5 @@
 import { CallerError } from '../domain/errors.ts';
 import type { Exemplar } from '../domain/feature.ts';
-import type { Run } from '../domain/run.ts';
 import { PAPER_MIN_FRAGMENTS } from '../interp/eligibility.ts';
 import type { AloneTable } from '../interp/pattern/aloneTable.ts';
 import type { BadReplyLog } from '../ports/BadReplyLog.ts';
@@ -10,7 +9,7 @@ import type { ExplainFeatureRequest, FeatureExplainers } from '../ports/FeatureE
 import type { LiveModels } from '../ports/LiveModels.ts';
 import { requestKey } from './ask/requestKey.ts';
 import { explainFeatures } from './explainFeatures.ts';
-import { methodIdentity, openExplainer, openScorers, type MethodChoice, type MethodParts, type Subject } from './explainMethods.ts';
+import { methodIdentity, openExplainer, openScorers, planningExplainer, type MethodChoice, type MethodParts, type Subject } from './explainMethods.ts';
 import { METHODS, SCORERS, isMethod, isScorer, modelsNeeded, scorersOf, type MethodName, type ScorerName } from './methodNames.ts';
 import { readAlone } from './patternExplainer.ts';
 
@@ -51,16 +50,29 @@ export function liveExplainers(input: LiveExplainersInput): FeatureExplainers {
   const alone = new Kept<AloneTable>(input.kept ?? 8);
   const opened = new Kept<LiveLanguageModels>(1);
 
+  /** What a request asks of whom, with what it depends on. */
+  const prepare = async (request: ExplainFeatureRequest) => {
+    const choice: MethodChoice = { ...chosen(request, methods, scorers), calibrate: false, temperature: null, maxTokens: null, seed };
+    const needed = modelsNeeded(choice);
+    const asks = needed.writer || needed.judge || needed.embeddings;
+    const [{ model, tokenizer }, dictionary] = await Promise.all([live.open(request.model), live.dictionary(request.model, request.dictionary)]);
+    const parts: MethodParts = { tokenizer, badReplies, ...(asks ? await opened.get('models', () => input.openModels()) : NO_MODELS) };
+    const params = { dictionary: `${request.model}/${request.dictionary}`, feature: request.feature.index, minFragments: PAPER_MIN_FRAGMENTS, ...methodIdentity(choice, parts) };
+    const inputs = { model: model.info.weightsHash, tokenizer: tokenizer.hash, dictionary: dictionary.config.weightsHash, feature: requestKey(request.feature), background: requestKey(request.background) };
+    const key = requestKey({ stage: STAGE, params, inputs, seed, formatVersion: FORMAT_VERSION });
+    return { choice, parts, model, tokenizer, dictionary, run: { key, stage: STAGE, params, inputs, seed, codeVersion } };
+  };
+
   return {
     methods,
     scorers,
+    async identify(request) {
+      const { choice, parts, run } = await prepare(request);
+      return { explainer: planningExplainer(choice, parts).name, run: run.key };
+    },
     async explain(request) {
       const startedAt = new Date().toISOString();
-      const choice: MethodChoice = { ...chosen(request, methods, scorers), calibrate: false, temperature: null, maxTokens: null, seed };
-      const needed = modelsNeeded(choice);
-      const asks = needed.writer || needed.judge || needed.embeddings;
-      const [{ model, tokenizer }, dictionary] = await Promise.all([live.open(request.model), live.dictionary(request.model, request.dictionary)]);
-      const parts: MethodParts = { tokenizer, badReplies, ...(asks ? await opened.get('models', () => input.openModels()) : NO_MODELS) };
+      const { choice, parts, model, tokenizer, dictionary, run } = await prepare(request);
       const background = backgroundOf(request);
       const table = async (): Promise<AloneTable> => alone.get(`${model.info.weightsHash} ${dictionary.config.weightsHash}`, () => readAlone({ model, tokenizer, dictionary }));
       const subject: Subject = {
@@ -71,12 +83,7 @@ export function liveExplainers(input: LiveExplainersInput): FeatureExplainers {
       }; // prettier-ignore
       const explainer = await openExplainer(choice, parts, subject);
       const [outcome] = await explainFeatures({ explainer, scorers: await openScorers(choice, parts, subject) }, [request.feature], PAPER_MIN_FRAGMENTS);
-
-      const params = { dictionary: `${request.model}/${request.dictionary}`, feature: request.feature.index, minFragments: PAPER_MIN_FRAGMENTS, ...methodIdentity(choice, parts) };
-      const inputs = { model: model.info.weightsHash, tokenizer: tokenizer.hash, dictionary: dictionary.config.weightsHash, feature: requestKey(request.feature), background: requestKey(request.background) };
-      const key = requestKey({ stage: STAGE, params, inputs, seed, formatVersion: FORMAT_VERSION });
-      const run: Run = { key, stage: STAGE, params, inputs, seed, codeVersion, startedAt, finishedAt: new Date().toISOString(), metrics: { kind: outcome.kind } };
-      return { run, outcome };
+      return { run: { ...run, startedAt, finishedAt: new Date().toISOString(), metrics: { kind: outcome.kind } }, outcome };
     },
   };
 }

@@ -64,11 +64,21 @@ export interface ExplanationRow extends FeatureKey {
   readonly model: string | null;
   readonly promptVersion: string | null;
   readonly description: string;
-  /** What the explainer read, strongest first. */
-  readonly fragments: readonly FragmentRef[];
   /** By scorer, then judge. */
-  readonly scores: readonly Score[];
+  readonly scores: readonly ScoreRow[];
   readonly run: string;
+}
+
+/** A score without the text it was measured on, which is many times its size: CatalogReader.explanationTexts. */
+export type ScoreRow = Omit<Score, 'fragments'>;
+
+/** The text behind an explanation, by place. */
+export interface ExplanationTextsRow extends FeatureKey {
+  readonly explainer: string;
+  /** What the explainer read, strongest first. */
+  readonly madeFrom: readonly FragmentRef[];
+  /** What each score was measured on, in the text's order. */
+  readonly judgedOn: readonly { readonly scorer: string; readonly judge: string; readonly fragments: readonly FragmentRef[] }[];
 }
 
 /** Why an explainer left a feature out. */
@@ -155,6 +165,8 @@ export interface CatalogReader {
   features(keys: readonly FeatureKey[]): Promise<readonly (FeatureRow | null)[]>;
   featurePage(filter: FeatureFilter, order: FeatureOrder, first: number, after: FeatureCursor | null): Promise<FeaturePage>;
   explanations(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationRow[])[]>;
+  /** The texts behind a feature's explanations, by explainer. */
+  explanationTexts(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationTextsRow[])[]>;
   /** Explainers that left a feature out, by name. */
   skips(keys: readonly FeatureKey[]): Promise<readonly (readonly SkipRow[])[]>;
   /** Of each dictionary, by explainer. */

@@ -20,6 +20,13 @@ export interface DictionaryTarget {
   readonly weightsHash: string;
 }
 
+/** That an explainer left a feature out. */
+export interface FeatureSkip {
+  readonly index: number;
+  readonly explainer: string;
+  readonly reason: string;
+}
+
 /** Everything known about one dictionary, streamed into the catalog in one transaction. */
 export interface DictionaryLoad {
   readonly config: DictionaryConfig;
@@ -52,6 +59,11 @@ export interface CatalogWriter {
    * as it is. Refused where the catalog's dictionary has other weights, or is being loaded.
    */
   saveExplanation(target: DictionaryTarget, run: Run, explanation: Explanation): Promise<void>;
+  /**
+   * Stores why an explainer left one feature out, in place of the reason it gave before; where there is an explanation by it,
+   * that stays and nothing is stored. Refused as saveExplanation.
+   */
+  saveSkip(target: DictionaryTarget, run: Run, skip: FeatureSkip): Promise<void>;
   /**
    * Replaces the edges among the dictionaries named (all of the model when absent) by those of a circuits run, in one
    * transaction. The dictionaries must be loaded; an edge to another one is refused.

@@ -19,6 +19,8 @@ export interface FeatureExplainers {
   /** The default first, e.g. `pattern`; LLM methods only where one is configured. */
   readonly methods: readonly string[];
   readonly scorers: readonly string[];
+  /** Who would explain, and the key of the run that `explain` would answer with; explains nothing. */
+  identify(request: ExplainFeatureRequest): Promise<{ readonly explainer: string; readonly run: string }>;
   /** `run`: where the explanation's numbers come from; equal input = equal key. */
   explain(request: ExplainFeatureRequest): Promise<{ readonly run: Run; readonly outcome: ExplainOutcome }>;
 }

@@ -5,10 +5,10 @@ import type { ExplanationRow } from '../../src/ports/CatalogReader.ts';
 
 function row(explainer: string, scores: Readonly<Record<string, number | null>>): ExplanationRow {
   return {
-    dictionaryId: 1, index: 0, explainer, model: null, promptVersion: null, description: explainer, fragments: [], run: 'r',
+    dictionaryId: 1, index: 0, explainer, model: null, promptVersion: null, description: explainer, run: 'r',
     scores: Object.entries(scores).map(([name, value]) => {
       const [scorer, judge = 'j'] = name.split(' ');
-      return { scorer: scorer!, judge, promptVersion: null, value, undefinedReason: value === null ? 'constant' : null, n: 1, low: null, high: null, fragments: [] };
+      return { scorer: scorer!, judge, promptVersion: null, value, undefinedReason: value === null ? 'constant' : null, n: 1, low: null, high: null };
     }),
   }; // prettier-ignore
 }

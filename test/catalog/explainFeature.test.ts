@@ -44,8 +44,8 @@ test('the explainer gets the feature as it was analysed, with all its exemplars 
     assert.ok(request!.background.length > 50 && request!.background.every(({ kind, row, start }) => kind === 'random' && !own.has(`${row} ${start}`)));
   }));
 
-test('what is explained is stored with its run, beside what others said; the same again changes nothing', () =>
-  withService(async ({ catalog, service }) => {
+test('what is explained is stored with its run, beside what others said; the same again asks nobody', () =>
+  withService(async ({ catalog, service, requests }) => {
     const input = ask(4, { method: 'token-act-pair', scorers: ['detection', 'simulation'] });
     const done = asExplained(await service.explain(input));
     assert.equal(done.row.explainer, LLM_EXPLAINER);
@@ -57,15 +57,23 @@ test('what is explained is stored with its run, beside what others said; the sam
     assert.deepEqual((await catalog.reader.skips([key]))[0]!.map(({ explainer }) => explainer), ['pattern-v1']);
     const again = asExplained(await service.explain({ ...input, scorers: ['simulation', 'detection', 'detection'] }));
     assert.deepEqual(again.row, done.row);
+    assert.equal(requests.length, 1);
+    assert.equal(asExplained(await service.explain({ ...input, scorers: ['detection'] })).row.scores.length, 2, 'the same words: other scores stay');
+    assert.equal(requests.length, 2, 'other scorers are another run');
     assert.deepEqual((await catalog.reader.explanations([{ ...key, index: 5 }]))[0]!.map(({ explainer }) => explainer), ['pattern-v1']);
   }));
 
-test('a feature that cannot be explained says why, and nothing is stored', () =>
-  withService(async ({ catalog, service }) => {
-    const count = () => catalog.sql('SELECT count(*)::int AS n, (SELECT count(*)::int FROM run) AS runs FROM explanation');
-    const before = await count();
-    assert.deepEqual(await service.explain(ask(7)), { kind: 'skipped', reason: 'too few fragments' });
-    assert.deepEqual(await count(), before);
+test('a feature that cannot be explained says why, now and when asked again', () =>
+  withService(async ({ catalog, service, requests }) => {
+    const input = ask(7, { method: 'token-act-pair' });
+    const skipped = { kind: 'skipped', reason: 'too few fragments' } as const;
+    assert.deepEqual(await service.explain(input), skipped);
+    const [dictionary] = await catalog.reader.dictionaries({ model: 'toy', names: ['0-tied-r2'] });
+    const stored = (await catalog.reader.skips([{ dictionaryId: dictionary!.id, index: 7 }]))[0]!.filter(({ explainer }) => explainer === LLM_EXPLAINER);
+    assert.deepEqual(stored.map(({ reason }) => reason), ['too few fragments']);
+    assert.equal((await catalog.reader.runs([stored[0]!.run]))[0]?.stage, 'explain');
+    assert.deepEqual(await service.explain(input), skipped);
+    assert.equal(requests.length, 1);
   }));
 
 test('what is not there is refused in words, naming the field', () =>

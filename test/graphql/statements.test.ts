@@ -8,7 +8,7 @@ const NESTED = `query ($first: Int!) { features(first: $first, orderBy: DENSITY_
   address dictionary { name model { name } trainRun { key } explanationSummaries { explainer coverage run { key } scores { judge ofScored { value } } } }
   topLogits { text value } bottomLogits { text } histogram { counts }
   neighbours(first: 2) { cosine feature { address dictionary { name } bestExplanation { description } } }
-  explanations { nodes { description madeFrom { row } scores { judge value fragments { start } } run { key } feature { address } } }
+  explanations(first: 4) { nodes { description madeFrom { row } scores { judge value fragments { start } } run { key } feature { address } } }
   skips { explainer reason run { key } }
   exemplars(first: 3) { texts activations }
   random: exemplars(kinds: [RANDOM], first: 2) { text }

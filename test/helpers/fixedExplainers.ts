@@ -6,6 +6,10 @@ import type { ExplainFeatureRequest, FeatureExplainers } from '../../src/ports/F
 /** An explainer's name as language models have them. */
 export const LLM_EXPLAINER = 'token-act-pair-v1@meta-llama/Llama-3.2-1B';
 
+function keyOf({ dictionary, feature, method, scorers }: ExplainFeatureRequest): string {
+  return createHash('sha256').update(JSON.stringify([dictionary, feature.index, method, scorers])).digest('hex').slice(0, 16);
+}
+
 /**
  * Explainers without a model: the description is the strongest fragment's first token ids, the score a fixed number per scorer.
  * Features without exemplars, and those of index 7, are skipped.
@@ -14,12 +18,13 @@ export function fixedExplainers(requests: ExplainFeatureRequest[] = [], before: 
   return {
     methods: ['pattern', 'token-act-pair'],
     scorers: ['simulation', 'detection'],
+    identify: (request) => Promise.resolve({ explainer: request.method === 'pattern' ? 'pattern-v1' : LLM_EXPLAINER, run: keyOf(request) }),
     async explain(request) {
       requests.push(request);
       await before();
       const { feature, method, scorers } = request;
       const run = {
-        key: createHash('sha256').update(JSON.stringify([request.dictionary, feature.index, method, scorers])).digest('hex').slice(0, 16),
+        key: keyOf(request),
         stage: 'explain', params: { method, scorers }, inputs: {}, seed: 1, codeVersion: 'test', startedAt: '2026-01-02T03:04:05.000Z', finishedAt: '2026-01-02T03:04:06.000Z', metrics: {},
       }; // prettier-ignore
       if (feature.exemplars.length === 0 || feature.index === 7) return { run, outcome: { kind: 'skipped', index: feature.index, reason: 'too few fragments' } };

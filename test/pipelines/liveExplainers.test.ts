@@ -94,6 +94,9 @@ test('with a language model: all methods, its name and prompt with every score; 
       assert.equal(explanation.explainer, 'token-act-pair-v1@rules');
       assert.match(explanation.description, /"Anna"| Anna/);
       assert.ok(explanation.scores.length > 3 && explanation.scores.every(({ judge, promptVersion }) => judge === 'rules' && promptVersion !== null));
+      const before = server.stats().paid.size;
+      assert.deepEqual(await one.identify(asked), { explainer: 'token-act-pair-v1@rules', run: run.key });
+      assert.equal(server.stats().paid.size, before, 'asks nothing');
       assert.equal((await one.explain(asked)).run.key, run.key);
       assert.equal(opened, 2, 'opened once after the failure');
     } finally {

@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
-import type { Exemplar, ExemplarKind, Score } from '../../domain/feature.ts';
+import type { Exemplar, ExemplarKind } from '../../domain/feature.ts';
 import type { PatchRun } from '../../domain/patch.ts';
 import type { Run } from '../../domain/run.ts';
 import type {
-  CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, FeatureCursor, FeatureFilter, FeatureKey, FeatureOrder, FeaturePage,
-  FeatureRow, ModelRow, SkipRow,
+  CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureCursor, FeatureFilter, FeatureKey, FeatureOrder,
+  FeaturePage, FeatureRow, ModelRow, ScoreRow, SkipRow,
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
 import { pageQuery } from './featurePage.ts';
 import type { Prisma, PrismaClient } from './generated/client.ts';
@@ -23,10 +23,17 @@ const KEYS = 'unnest($1::int[], $2::int[]) WITH ORDINALITY AS k(d, i, n)';
 const FEATURES = `SELECT k.n, ${FEATURE_COLUMNS} FROM ${KEYS}
   CROSS JOIN LATERAL (SELECT * FROM feature WHERE dictionary_id = k.d AND "index" = k.i LIMIT 1) f`;
 
-const EXPLANATIONS = `SELECT k.n, e.explainer, e.model, e.prompt_version, e.description, e.fragments, e.run, s.scores FROM ${KEYS}
-  CROSS JOIN LATERAL (SELECT explainer, model, prompt_version, description, fragments, run FROM explanation WHERE dictionary_id = k.d AND "index" = k.i ORDER BY explainer OFFSET 0) e
+const EXPLANATIONS = `SELECT k.n, e.explainer, e.model, e.prompt_version, e.description, e.run, s.scores FROM ${KEYS}
+  CROSS JOIN LATERAL (SELECT explainer, model, prompt_version, description, run FROM explanation WHERE dictionary_id = k.d AND "index" = k.i ORDER BY explainer OFFSET 0) e
   CROSS JOIN LATERAL (
-    SELECT json_agg(json_build_array(scorer, judge, prompt_version, value, undefined_reason, n, low, high, encode(fragments, 'hex')) ORDER BY scorer, judge) AS scores
+    SELECT json_agg(json_build_array(scorer, judge, prompt_version, value, undefined_reason, n, low, high) ORDER BY scorer, judge) AS scores
+    FROM score WHERE dictionary_id = k.d AND "index" = k.i AND explainer = e.explainer) s
+  ORDER BY k.n, e.explainer`;
+
+const TEXTS = `SELECT k.n, e.explainer, e.fragments, e.judged_on, s.places FROM ${KEYS}
+  CROSS JOIN LATERAL (SELECT explainer, fragments, judged_on FROM explanation WHERE dictionary_id = k.d AND "index" = k.i ORDER BY explainer OFFSET 0) e
+  CROSS JOIN LATERAL (
+    SELECT json_agg(json_build_array(scorer, judge, judged_on) ORDER BY scorer, judge) AS places
     FROM score WHERE dictionary_id = k.d AND "index" = k.i AND explainer = e.explainer) s
   ORDER BY k.n, e.explainer`;
 
@@ -49,7 +56,7 @@ const TOKENS = `SELECT k.n, t.text FROM unnest($2::int[]) WITH ORDINALITY AS k(i
   JOIN model m ON m.name = $1
   CROSS JOIN LATERAL (SELECT text FROM token WHERE model_id = m.id AND id = k.id LIMIT 1) t`;
 
-type ScoreCells = [string, string, string | null, number | null, string | null, number, number | null, number | null, string];
+type ScoreCells = [string, string, string | null, number | null, string | null, number, number | null, number | null];
 
 /** Small tables through Prisma, the big ones by prepared SQL: one statement a batch, at half the cost of findMany. */
 export class PostgresReader implements CatalogReader {
@@ -95,20 +102,22 @@ export class PostgresReader implements CatalogReader {
 
   async explanations(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationRow[])[]> {
     const answer: ExplanationRow[][] = keys.map(() => []);
-    type Row = [string, string, string | null, string | null, string, Buffer, string, ScoreCells[] | null];
-    for (const [n, explainer, model, promptVersion, description, fragments, run, scores] of await this.#batch<Row>('explanations', EXPLANATIONS, keys)) {
+    type Row = [string, string, string | null, string | null, string, string, ScoreCells[] | null];
+    for (const [n, explainer, model, promptVersion, description, run, scores] of await this.#batch<Row>('explanations', EXPLANATIONS, keys)) {
       const { dictionaryId, index } = keys[Number(n) - 1]!;
-      answer[Number(n) - 1]!.push({
-        dictionaryId,
-        index,
-        explainer,
-        model,
-        promptVersion,
-        description,
-        fragments: unpackFragments(fragments),
-        run,
-        scores: (scores ?? []).map(scoreOf),
-      });
+      answer[Number(n) - 1]!.push({ dictionaryId, index, explainer, model, promptVersion, description, run, scores: (scores ?? []).map(scoreOf) });
+    }
+    return answer;
+  }
+
+  async explanationTexts(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationTextsRow[])[]> {
+    const answer: ExplanationTextsRow[][] = keys.map(() => []);
+    type Row = [string, string, Buffer, Buffer[], [string, string, number][] | null];
+    for (const [n, explainer, madeFrom, packed, places] of await this.#batch<Row>('explanation-texts', TEXTS, keys)) {
+      const { dictionaryId, index } = keys[Number(n) - 1]!;
+      const lists = packed.map(unpackFragments);
+      const judgedOn = (places ?? []).map(([scorer, judge, place]) => ({ scorer, judge, fragments: lists[place]! }));
+      answer[Number(n) - 1]!.push({ dictionaryId, index, explainer, madeFrom: unpackFragments(madeFrom), judgedOn });
     }
     return answer;
   }
@@ -198,8 +207,8 @@ export class PostgresReader implements CatalogReader {
   }
 }
 
-function scoreOf([scorer, judge, promptVersion, value, undefinedReason, n, low, high, fragments]: ScoreCells): Score {
-  return { scorer, judge, promptVersion, value, undefinedReason, n, low, high, fragments: unpackFragments(Buffer.from(fragments, 'hex')) };
+function scoreOf([scorer, judge, promptVersion, value, undefinedReason, n, low, high]: ScoreCells): ScoreRow {
+  return { scorer, judge, promptVersion, value, undefinedReason, n, low, high };
 }
 
 async function translated<T>(work: () => Promise<T>): Promise<T> {

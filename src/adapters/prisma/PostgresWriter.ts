@@ -3,12 +3,13 @@ import { CallerError } from '../../domain/errors.ts';
 import type { CircuitEdge, Explanation } from '../../domain/feature.ts';
 import type { Run } from '../../domain/run.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
-import type { CatalogWriter, DictionaryLoad, DictionaryTarget, ExplanationsLoad } from '../../ports/CatalogWriter.ts';
-import { addExplanation, addExplanations } from './addExplanations.ts';
+import type { CatalogWriter, DictionaryLoad, DictionaryTarget, ExplanationsLoad, FeatureSkip } from '../../ports/CatalogWriter.ts';
+import { addExplanations } from './addExplanations.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { loadDictionary } from './loadDictionary.ts';
 import type { Counts } from './loadDictionary.ts';
 import { finite, natural } from './pack.ts';
+import { saveExplanation, saveSkip } from './saveExplanation.ts';
 import { transaction } from './transaction.ts';
 import { saveRun } from './writeExplanations.ts';
 import type { ExplainedCounts } from './writeExplanations.ts';
@@ -63,7 +64,11 @@ export class PostgresWriter implements CatalogWriter {
   }
 
   async saveExplanation(target: DictionaryTarget, run: Run, explanation: Explanation): Promise<void> {
-    await transaction(this.#pool, (client) => addExplanation(client, target, run, explanation));
+    await transaction(this.#pool, (client) => saveExplanation(client, target, run, explanation));
+  }
+
+  async saveSkip(target: DictionaryTarget, run: Run, skip: FeatureSkip): Promise<void> {
+    await transaction(this.#pool, (client) => saveSkip(client, target, run, skip));
   }
 
   async loadEdges(model: string, run: Run, edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>, among?: readonly string[]): Promise<number> {

@@ -6,6 +6,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 const FLUSH_BYTES = 4 << 20;
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const TRAILER_BYTES = 2;
+const BYTEA_OID = 17;
 
 /**
  * One transaction's connection as COPY commands use it: one at a time, while the next one's rows are being encoded.
@@ -95,6 +96,14 @@ export class CopyTable {
   bytes(value: Buffer): void {
     this.#length(value.length);
     this.#at += value.copy(this.#bytes, this.#at);
+  }
+
+  /** A one-dimensional array of bytea, none of them null. */
+  byteArrays(values: readonly Buffer[]): void {
+    const dimensions = values.length === 0 ? [] : [values.length, 1];
+    this.#length(12 + 4 * dimensions.length + values.reduce((sum, value) => sum + 4 + value.length, 0));
+    for (const number of [dimensions.length / 2, 0, BYTEA_OID, ...dimensions]) this.#at = this.#bytes.writeInt32BE(number, this.#at);
+    for (const value of values) this.bytes(value);
   }
 
   async flushIfFull(): Promise<void> {

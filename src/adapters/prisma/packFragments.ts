@@ -5,7 +5,7 @@ import { natural } from './pack.ts';
 /*
  * Fragments as bytes, in their order: row, start and length of each as the difference from the one before (the first from
  * 0, 0, 0), sign in the lowest bit, 7 bits a byte, lowest first, the highest bit set on all but a number's last byte.
- * Fragments are of one length and start at its multiples, so most take 3 to 5 bytes.
+ * Fragments are of one length, so one takes 4 to 6 bytes in any order, 3 to 5 sorted.
  */
 
 const U32 = 0xffff_ffff;
@@ -25,6 +25,24 @@ export function packFragments(fragments: readonly FragmentRef[]): Buffer {
     }
   }
   return Buffer.from(bytes);
+}
+
+/**
+ * What scores were measured on: the order of the fragments means nothing, so they are sorted, and each list is kept once.
+ * @returns the lists, packed, and for each score the place of its own.
+ */
+export function packJudgedOn(scores: readonly { readonly fragments: readonly FragmentRef[] }[]): { readonly lists: readonly Buffer[]; readonly places: readonly number[] } {
+  return sharedLists(scores.map(({ fragments }) => packFragments([...fragments].sort((a, b) => a.row - b.row || a.start - b.start || a.length - b.length))));
+}
+
+/** Equal lists once, and for each its place among them. */
+export function sharedLists(packed: readonly Buffer[]): { readonly lists: readonly Buffer[]; readonly places: readonly number[] } {
+  const lists: Buffer[] = [];
+  const places = packed.map((bytes) => {
+    const place = lists.findIndex((other) => other.equals(bytes));
+    return place >= 0 ? place : lists.push(bytes) - 1;
+  });
+  return { lists, places };
 }
 
 export function unpackFragments(bytes: Uint8Array): FragmentRef[] {

@@ -5,7 +5,7 @@ import type { Run } from '../../domain/run.ts';
 import type { ExplanationsLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { finite, natural } from './pack.ts';
-import { packFragments } from './packFragments.ts';
+import { packFragments, packJudgedOn } from './packFragments.ts';
 import { wordsOf } from './words.ts';
 
 /** The instrument whose value ranks features, whoever the judge: values of other instruments do not compare with it. */
@@ -30,10 +30,10 @@ export async function replaceExplanations(client: PoolClient, id: number, nFeatu
   }
   const lane = new CopyLane(client);
   const explanations = new CopyTable(lane, 'explanation', [
-    'dictionary_id', 'index', 'explainer', 'description', 'detail', 'run', 'best_score', 'model', 'prompt_version', 'fragments',
+    'dictionary_id', 'index', 'explainer', 'description', 'detail', 'run', 'best_score', 'model', 'prompt_version', 'fragments', 'judged_on',
   ]); // prettier-ignore
   const scores = new CopyTable(lane, 'score', [
-    'dictionary_id', 'index', 'explainer', 'scorer', 'judge', 'prompt_version', 'value', 'undefined_reason', 'n', 'low', 'high', 'fragments',
+    'dictionary_id', 'index', 'explainer', 'scorer', 'judge', 'prompt_version', 'value', 'undefined_reason', 'n', 'low', 'high', 'judged_on',
   ]); // prettier-ignore
   const skips = new CopyTable(lane, 'explanation_skip', ['dictionary_id', 'index', 'explainer', 'reason', 'run']);
   const seen = new Uint8Array(nFeatures);
@@ -65,7 +65,9 @@ export async function replaceExplanations(client: PoolClient, id: number, nFeatu
     explanations.text(explanation.model);
     explanations.text(explanation.promptVersion);
     explanations.bytes(packFragments(explanation.fragments));
-    for (const score of explanation.scores) writeScore(scores, id, explanation, score);
+    const { lists, places } = packJudgedOn(explanation.scores);
+    explanations.byteArrays(lists);
+    for (const [i, score] of explanation.scores.entries()) writeScore(scores, id, explanation, score, places[i]!);
     await explanations.flushIfFull();
     await scores.flushIfFull();
   }
@@ -107,7 +109,7 @@ export function checkedExplanation(explanation: Explanation, explainer: string):
   return explanation;
 }
 
-function writeScore(table: CopyTable, id: number, { index, explainer }: Explanation, score: Score): void {
+function writeScore(table: CopyTable, id: number, { index, explainer }: Explanation, score: Score, judgedOn: number): void {
   table.row();
   table.int4(id);
   table.int4(index);
@@ -120,7 +122,7 @@ function writeScore(table: CopyTable, id: number, { index, explainer }: Explanat
   table.int4(score.n);
   table.float8(score.low);
   table.float8(score.high);
-  table.bytes(packFragments(score.fragments));
+  table.int2(judgedOn);
 }
 
 /** Last in the transaction, and in one order: others that add the same words wait until it ends. */

@@ -1,12 +1,21 @@
 import { addressOf, type FeatureView } from '../../catalog/features.ts';
-import type { Score as DomainScore } from '../../domain/feature.ts';
-import type { ExplanationRow, ExplanationSummaryRow, ScoreMean, ScoreSummaryRow, SkipRow } from '../../ports/CatalogReader.ts';
-import type { Resolver } from '../context.ts';
+import type { ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, ScoreMean, ScoreRow, ScoreSummaryRow, SkipRow } from '../../ports/CatalogReader.ts';
+import type { Context, Resolver } from '../context.ts';
 import { toGlobalId } from '../ids.ts';
 
 export interface ExplanationView {
   readonly row: ExplanationRow;
   readonly view: FeatureView;
+}
+
+interface ScoreView {
+  readonly score: ScoreRow;
+  readonly of: ExplanationRow;
+}
+
+/** Undefined when the explanation was replaced while this request ran. */
+async function textsOf(row: ExplanationRow, { loaders }: Context): Promise<ExplanationTextsRow | undefined> {
+  return (await loaders.explanationTexts.load(row)).find(({ explainer }) => explainer === row.explainer);
 }
 
 export const Explanation = {
@@ -15,15 +24,23 @@ export const Explanation = {
   explainer: (({ row }) => row.explainer) satisfies Resolver<ExplanationView>,
   model: (({ row }) => row.model) satisfies Resolver<ExplanationView>,
   promptVersion: (({ row }) => row.promptVersion) satisfies Resolver<ExplanationView>,
-  madeFrom: (({ row }) => row.fragments) satisfies Resolver<ExplanationView>,
+  madeFrom: (async ({ row }, _, context) => (await textsOf(row, context))?.madeFrom ?? []) satisfies Resolver<ExplanationView>,
   description: (({ row }) => row.description) satisfies Resolver<ExplanationView>,
-  scores: (({ row }) => row.scores) satisfies Resolver<ExplanationView>,
+  scores: (({ row }) => row.scores.map((score): ScoreView => ({ score, of: row }))) satisfies Resolver<ExplanationView>,
   feature: (({ view }) => view) satisfies Resolver<ExplanationView>,
   run: (({ row }, _, { loaders }) => loaders.run.load(row.run)) satisfies Resolver<ExplanationView>,
 };
 
 export const Score = {
-  interval: (({ low, high }) => (low === null || high === null ? null : { low, high })) satisfies Resolver<DomainScore>,
+  scorer: (({ score }) => score.scorer) satisfies Resolver<ScoreView>,
+  judge: (({ score }) => score.judge) satisfies Resolver<ScoreView>,
+  promptVersion: (({ score }) => score.promptVersion) satisfies Resolver<ScoreView>,
+  value: (({ score }) => score.value) satisfies Resolver<ScoreView>,
+  undefinedReason: (({ score }) => score.undefinedReason) satisfies Resolver<ScoreView>,
+  n: (({ score }) => score.n) satisfies Resolver<ScoreView>,
+  interval: (({ score: { low, high } }) => (low === null || high === null ? null : { low, high })) satisfies Resolver<ScoreView>,
+  fragments: (async ({ score, of }, _, context) =>
+    (await textsOf(of, context))?.judgedOn.find(({ scorer, judge }) => scorer === score.scorer && judge === score.judge)?.fragments ?? []) satisfies Resolver<ScoreView>,
 };
 
 export const ExplanationSkip = {

@@ -45,7 +45,7 @@ export const Mutation = {
       if (done.kind === 'skipped') return { explanation: null, skipped: done.reason, userErrors: [] };
       const { row, view } = done;
       // What this request read before is no longer so.
-      for (const loader of [loaders.feature, loaders.explanations, loaders.skips]) loader.clear(view.row);
+      for (const loader of [loaders.feature, loaders.explanations, loaders.explanationTexts, loaders.skips]) loader.clear(view.row);
       return { explanation: { row, view } satisfies ExplanationView, skipped: null, userErrors: [] };
     } catch (error) {
       const userError = userErrorOf(error);

@@ -76,13 +76,17 @@ test('an explainer is added beside another without writing features again, and r
 
 test('what an explanation was made from and how it was judged is read back', () =>
   withPatterns(async ({ reader, writer }, id) => {
-    const judges = ['detector@host:8000', 'gpt-4o-mini'].map((judge) => ({ ...JUDGED, judge, scorer: 'simulation-top-random', value: judge === 'gpt-4o-mini' ? 0.5 : 0.625 }));
-    const one = explanation(4, 'lists', judges);
+    const text = [{ row: 2, start: 64, length: 64 }, { row: 7, start: 0, length: 64 }];
+    const judges = ['detector@host:8000', 'gpt-4o-mini'].map((judge, i) => ({ judge, value: i === 1 ? 0.5 : 0.625, fragments: i === 1 ? text.toReversed() : text }));
+    const one = explanation(4, 'lists', [...judges, { scorer: 'simulation-undefined', value: null, undefinedReason: 'constant', low: null, high: null, fragments: [] }]);
     await writer.loadExplanations(TARGET, load([explained(one)]));
-    const [[found]] = await reader.explanations([{ dictionaryId: id, index: 4 }]);
-    const { detail: _, ...rest } = one;
-    assert.deepEqual(found, { dictionaryId: id, ...rest, run: 'run-llm' });
-    assert.deepEqual((await reader.features([{ dictionaryId: id, index: 4 }]))[0]?.bestScore, 0.625, 'the best of any judge');
+    const keys = [{ dictionaryId: id, index: 4 }];
+    const [[found]] = await reader.explanations(keys);
+    const { detail: _, fragments, scores, ...rest } = one;
+    assert.deepEqual(found, { dictionaryId: id, ...rest, run: 'run-llm', scores: scores.map(({ fragments: __, ...score }) => score) });
+    const judgedOn = scores.map(({ scorer, judge }) => ({ scorer, judge, fragments: scorer === 'simulation-undefined' ? [] : text }));
+    assert.deepEqual(await reader.explanationTexts(keys), [[{ ...keys[0], explainer: LLM, madeFrom: fragments, judgedOn }]]);
+    assert.deepEqual((await reader.features(keys))[0]?.bestScore, 0.625, 'the best of any judge');
   }));
 
 test('only the simulation of top and random fragments ranks', () =>
@@ -155,12 +159,33 @@ test('one explanation: stored, stored again, and with other words', () =>
     assert.deepEqual(await content(catalog), before);
 
     const scores = async (): Promise<unknown> => (await reader.explanations([{ dictionaryId: id, index: 2 }]))[0]!.flatMap((one) => one.scores.map(({ scorer, judge, value }) => [scorer, judge, value]));
-    await save(explanation(2, 'giraffes', [{ scorer: 'detection', value: 0.75 }]));
+    const elsewhere = [{ row: 1, start: 0, length: 64 }];
+    await save(explanation(2, 'giraffes', [{ scorer: 'detection', value: 0.75, fragments: elsewhere }]));
+    const [[texts]] = await reader.explanationTexts([{ dictionaryId: id, index: 2 }]);
+    assert.deepEqual(texts?.judgedOn.map(({ fragments }) => fragments), [elsewhere, JUDGED.fragments]);
     assert.deepEqual(await scores(), [['detection', 'gpt-4o-mini', 0.75], ['simulation-top-random', 'gpt-4o-mini', 0.25]]);
     await save(explanation(2, 'zebras', [{ scorer: 'fuzzing', value: 0.875 }]));
     assert.deepEqual(await scores(), [['fuzzing', 'gpt-4o-mini', 0.875]]);
     assert.deepEqual(await bestScores(catalog, id), [0.5, 0.75, null, null]);
     assert.deepEqual((await reader.explanationSummaries([id]))[0], summary, 'a run over the dictionary is summed up, not single explanations');
+  }));
+
+test('one skip: stored with its run, and stored again; an explanation by the same explainer stays in its place', () =>
+  withPatterns(async (catalog, id) => {
+    const { reader, writer } = catalog;
+    const skips = async (index: number): Promise<unknown> => (await reader.skips([{ dictionaryId: id, index }]))[0]!.map(({ explainer, reason, run }) => [explainer, reason, run]);
+    await writer.saveSkip(TARGET, makeRun('explain', 'one'), { index: 3, explainer: LLM, reason: 'no reply' });
+    assert.deepEqual(await skips(3), [[LLM, 'no reply', 'run-one']]);
+    await writer.saveSkip(TARGET, makeRun('explain', 'two'), { index: 3, explainer: LLM, reason: 'too rare' });
+    assert.deepEqual(await skips(3), [[LLM, 'too rare', 'run-two']]);
+    await writer.saveExplanation(TARGET, makeRun('explain', 'three'), explanation(3, 'verbs', []));
+    assert.deepEqual(await skips(3), []);
+    const before = await content(catalog);
+    await writer.saveSkip(TARGET, makeRun('explain', 'four'), { index: 3, explainer: LLM, reason: 'no reply' });
+    assert.deepEqual(await content(catalog), before);
+    await assert.rejects(writer.saveSkip(TARGET, makeRun('explain', 'four'), { index: 6, explainer: LLM, reason: 'x' }), refuses('BAD_INPUT', /is 6/));
+    await assert.rejects(writer.saveSkip({ ...TARGET, weightsHash: 'ff' }, makeRun('explain', 'four'), { index: 4, explainer: LLM, reason: 'x' }), refuses('STALE_OUTPUT', /other weights/));
+    assert.deepEqual(await content(catalog), before);
   }));
 
 test('explanations of another dictionary, other weights or no feature are refused, and nothing is stored', () =>

@@ -79,7 +79,7 @@ test('a catalog of one explainer keeps its explanations: the pattern judged itse
     const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
     try {
       await cp((await readMigrations()).baseDir, folder, { recursive: true });
-      await rm(join(folder, '20261123120000_judges'), { recursive: true });
+      for (const name of await names()) if (name >= '20261123120000') await rm(join(folder, name), { recursive: true });
       await migrate(url, { folder });
       await query(url, `INSERT INTO model (name, architecture, layers, d_model, vocab_size, context_length, parameters, weights_hash, tokenizer_hash, source) VALUES ('m', 'gpt2', 1, 2, 3, 4, 5, '', '', '');
         INSERT INTO run (key, stage, params, inputs, seed, code_version, started_at, metrics) VALUES ('r', 'train', '{}', '{}', 1, '', now(), '{}'), ('e', 'explain', '{}', '{}', 1, '', now(), '{}');
@@ -89,11 +89,12 @@ test('a catalog of one explainer keeps its explanations: the pattern judged itse
         INSERT INTO explanation (dictionary_id, "index", explainer, description, detail, run, best_score) SELECT 1, i, 'pattern-v1', 'commas', '{}', 'e', 0.5 FROM generate_series(0, 1) i;
         INSERT INTO score SELECT 1, i, 'pattern-v1', 'simulation-top-random', CASE WHEN i = 0 THEN 0.5 END, CASE WHEN i = 1 THEN 'constant' END, 64, NULL, NULL FROM generate_series(0, 1) i`);
       assert.deepEqual(await migrate(url), (await names()).filter((name) => name >= '20261123120000'));
-      assert.deepEqual(await query(url, 'SELECT scorer, judge, prompt_version, value, fragments FROM score ORDER BY "index"'), [
-        { scorer: 'simulation-top-random', judge: 'pattern-v1', prompt_version: null, value: 0.5, fragments: Buffer.alloc(0) },
-        { scorer: 'simulation-top-random', judge: 'pattern-v1', prompt_version: null, value: null, fragments: Buffer.alloc(0) },
+      assert.deepEqual(await query(url, 'SELECT scorer, judge, prompt_version, value, judged_on FROM score ORDER BY "index"'), [
+        { scorer: 'simulation-top-random', judge: 'pattern-v1', prompt_version: null, value: 0.5, judged_on: 0 },
+        { scorer: 'simulation-top-random', judge: 'pattern-v1', prompt_version: null, value: null, judged_on: 0 },
       ]);
-      assert.deepEqual(await query(url, 'SELECT model, prompt_version, fragments, best_score FROM explanation WHERE "index" = 0'), [{ model: null, prompt_version: null, fragments: Buffer.alloc(0), best_score: 0.5 }]);
+      const unknown = Buffer.alloc(0);
+      assert.deepEqual(await query(url, 'SELECT model, prompt_version, fragments, judged_on, best_score FROM explanation WHERE "index" = 0'), [{ model: null, prompt_version: null, fragments: unknown, judged_on: [unknown], best_score: 0.5 }]);
       assert.deepEqual(await query(url, 'SELECT * FROM explanation_skip ORDER BY "index"'), [2, 3].map((index) => ({ dictionary_id: 1, index, explainer: 'pattern-v1', reason: 'too rare', run: 'e' })));
       assert.deepEqual(await query(url, 'SELECT * FROM explanation_summary'), [
         {
@@ -102,6 +103,26 @@ test('a catalog of one explainer keeps its explanations: the pattern judged itse
         },
       ]); // prettier-ignore
       assert.equal(await drift(url), '');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }));
+
+test('texts that scores share are kept once, and every score still points to its own', () =>
+  withDatabase(async (url) => {
+    const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
+    try {
+      await cp((await readMigrations()).baseDir, folder, { recursive: true });
+      for (const name of await names()) if (name >= '20261123130000') await rm(join(folder, name), { recursive: true });
+      await migrate(url, { folder });
+      const texts: Readonly<Record<string, string>> = { detection: '02', fuzzing: '02', simulation: '0104', embedding: '' };
+      const values = Object.entries(texts).map(([scorer, hex]) => `(1, 7, 'x', '${scorer}', 'j', 1, decode('${hex}', 'hex'))`);
+      await query(url, `INSERT INTO explanation (dictionary_id, "index", explainer, description, detail, run, fragments) SELECT 1, i, 'x', 'commas', '{}', 'e', '' FROM generate_series(6, 7) i;
+        INSERT INTO score (dictionary_id, "index", explainer, scorer, judge, n, fragments) VALUES ${values.join()}`);
+      await migrate(url);
+      const found = await query<{ scorer: string; hex: string }>(url, `SELECT scorer, encode(e.judged_on[s.judged_on + 1], 'hex') AS hex FROM score s JOIN explanation e USING (dictionary_id, "index", explainer)`);
+      assert.deepEqual(Object.fromEntries(found.map(({ scorer, hex }) => [scorer, hex])), texts);
+      assert.deepEqual(await query(url, 'SELECT cardinality(judged_on) AS n FROM explanation ORDER BY "index"'), [{ n: 0 }, { n: 3 }]);
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { packFragments, unpackFragments } from '../../../src/adapters/prisma/packFragments.ts';
+import { packFragments, packJudgedOn, unpackFragments } from '../../../src/adapters/prisma/packFragments.ts';
 
 const U32 = 0xffff_ffff;
 
@@ -13,6 +13,15 @@ test('fragments come back in their order, whatever their steps', () => {
     Array.from({ length: 300 }, (_, i) => ({ row: (i * 7919) % 100_003, start: (i % 16) * 64, length: 64 })),
   ];
   for (const list of lists) assert.deepEqual(unpackFragments(packFragments(list)), list);
+});
+
+test('what several scores were measured on is kept once, in the order of the text', () => {
+  const windows = Array.from({ length: 100 }, (_, i) => ({ row: (i * 7919) % 100_003, start: (i % 16) * 64, length: 64 }));
+  const { lists, places } = packJudgedOn([{ fragments: windows }, { fragments: windows.slice(0, 10) }, { fragments: [] }, { fragments: windows.toReversed() }]);
+  assert.deepEqual(places, [0, 1, 2, 0]);
+  assert.equal(lists.length, 3);
+  assert.deepEqual(unpackFragments(lists[0]!), windows.toSorted((a, b) => a.row - b.row || a.start - b.start));
+  assert.ok(lists[0]!.length <= 500, `${lists[0]!.length} bytes for 100 windows`);
 });
 
 test('fragments of neighbouring rows take three bytes', () => {

@@ -46,6 +46,7 @@ test('no read scans a big table', () =>
         const keys = Array.from({ length: size }, (_, i) => ({ dictionaryId: ids[i % 2]!, index: (i * 97) % PER_DICTIONARY }));
         await reader.features(keys);
         await reader.explanations(keys);
+        await reader.explanationTexts(keys);
         await reader.skips(keys);
         await reader.exemplars(keys, ['top', 'quantile', 'random'], 5);
         await reader.edges(keys, 'incoming', 5);

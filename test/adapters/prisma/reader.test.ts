@@ -172,6 +172,7 @@ test('each read is one statement, however many keys', () =>
     const reads: Readonly<Record<string, (keys: { dictionaryId: number; index: number }[]) => Promise<unknown>>> = {
       features: (keys) => reader.features(keys),
       explanations: (keys) => reader.explanations(keys),
+      texts: (keys) => reader.explanationTexts(keys),
       skips: (keys) => reader.skips(keys),
       summaries: (keys) => reader.explanationSummaries(keys.map((key) => key.dictionaryId)),
       exemplars: (keys) => reader.exemplars(keys, ['top', 'random'], 3),

@@ -69,9 +69,12 @@ test('what is loaded is read back, number for number', () =>
     const [explanations] = await reader.explanations([keys[0]!]);
     const source = outcomes[0]!;
     assert.ok(source.kind === 'explained');
-    const { detail: _, ...explanation } = source.explanation;
+    const { detail: _, fragments, ...explanation } = source.explanation;
     const scores = [...explanation.scores].sort((a, b) => (a.scorer < b.scorer ? -1 : 1));
-    assert.deepEqual(explanations, [{ ...keys[0], ...explanation, run: 'run-explain', scores }]);
+    assert.deepEqual(explanations, [{ ...keys[0], ...explanation, run: 'run-explain', scores: scores.map(({ fragments: __, ...score }) => score) }]);
+    const [texts] = await reader.explanationTexts([keys[0]!]);
+    const judgedOn = scores.map(({ scorer, judge, fragments: text }) => ({ scorer, judge, fragments: text }));
+    assert.deepEqual(texts, [{ ...keys[0], explainer: 'pattern-v1', madeFrom: fragments, judgedOn }]);
     assert.deepEqual(await reader.skips(keys), [[], [], [{ ...keys[2], explainer: 'pattern-v1', reason: 'too rare', run: 'run-explain' }]]);
     assert.deepEqual(await reader.runs(['run-explain', 'run-train']), [makeRun('explain'), makeRun('train')]);
   }));
