@@ -10,9 +10,9 @@ export interface Interval {
 export const RESAMPLES = 1000;
 
 /**
- * 95 % percentile bootstrap of a score pooled over fragments. Fragments are resampled, not tokens: tokens of one fragment depend
- * on each other, and treating them as independent would make the interval far too narrow. Each stratum (top, random) is resampled
- * within itself, so every replicate keeps the protocol's mix. With five fragments a stratum the interval is rough: it describes
+ * 95 % percentile bootstrap of a score pooled over fragments (of detection: windows). Fragments are resampled, not tokens: tokens of
+ * one fragment depend on each other, and treating them as independent would make the interval far too narrow. Each stratum (top and
+ * random; active and silent) is resampled within itself, so every replicate keeps the protocol's mix. With five fragments a stratum the interval is rough: it describes
  * the spread over these fragments, it is no exact coverage statement.
  *
  * Which fragments a replicate draws depends on the seed and the numbers of fragments alone: all features of a run share the

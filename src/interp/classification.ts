@@ -1,8 +1,10 @@
+import { invariant } from '../domain/errors.ts';
+
 /**
- * Scores of a two-class judgement. All take weights (how often each window counts), so that the same code gives the score and its
- * bootstrap replicates. NaN where the score is not defined.
+ * Scores of a two-class judgement. Window i counts `weights[from + i]` times, so that the same code gives the score and its
+ * bootstrap replicates (Bootstrap.intervalOf). NaN where the score is not defined.
  */
-export type WeightedScore = (weights: ArrayLike<number>) => number;
+export type WeightedScore = (weights: ArrayLike<number>, from?: number) => number;
 
 export interface HardJudgement {
   /** The feature is active in the window (fuzzing: the marks are where it is). */
@@ -23,8 +25,8 @@ interface Confusion {
  * 0.5 for a judge that guesses or always says the same. Undefined when a class is absent.
  */
 export function balancedAccuracy(judgements: readonly HardJudgement[]): WeightedScore {
-  return (weights) => {
-    const { tp, fn, tn, fp } = confusion(judgements, weights);
+  return (weights, from = 0) => {
+    const { tp, fn, tn, fp } = confusion(judgements, weights, from);
     return (tp / (tp + fn) + tn / (tn + fp)) / 2;
   };
 }
@@ -35,8 +37,8 @@ export function balancedAccuracy(judgements: readonly HardJudgement[]): Weighted
  * neither active windows nor any said to be.
  */
 export function f1(judgements: readonly HardJudgement[]): WeightedScore {
-  return (weights) => {
-    const { tp, fn, fp } = confusion(judgements, weights);
+  return (weights, from = 0) => {
+    const { tp, fn, fp } = confusion(judgements, weights, from);
     return (2 * tp) / (2 * tp + fp + fn);
   };
 }
@@ -46,15 +48,16 @@ export function f1(judgements: readonly HardJudgement[]): WeightedScore {
  * Undefined when a class is absent.
  */
 export function areaUnderCurve(judgements: readonly { readonly truth: boolean; readonly score: number }[]): WeightedScore {
+  invariant(!judgements.some(({ score }) => Number.isNaN(score)), 'windows are ranked by scores that are numbers');
   const order = judgements.map((_, i) => i).sort((a, b) => judgements[a].score - judgements[b].score);
-  return (weights) => {
+  return (weights, from = 0) => {
     let [wins, below, positives] = [0, 0, 0];
     for (let i = 0; i < order.length; ) {
       const { score } = judgements[order[i]];
       let [tiedPositives, tiedNegatives] = [0, 0];
       for (; i < order.length && judgements[order[i]].score === score; i++) {
-        if (judgements[order[i]].truth) tiedPositives += weights[order[i]];
-        else tiedNegatives += weights[order[i]];
+        if (judgements[order[i]].truth) tiedPositives += weights[from + order[i]];
+        else tiedNegatives += weights[from + order[i]];
       }
       wins += tiedPositives * (below + tiedNegatives / 2);
       below += tiedNegatives;
@@ -64,13 +67,14 @@ export function areaUnderCurve(judgements: readonly { readonly truth: boolean; r
   };
 }
 
-function confusion(judgements: readonly HardJudgement[], weights: ArrayLike<number>): Confusion {
+function confusion(judgements: readonly HardJudgement[], weights: ArrayLike<number>, from: number): Confusion {
   let [tp, fn, tn, fp] = [0, 0, 0, 0];
   judgements.forEach(({ truth, said }, i) => {
-    if (truth && said) tp += weights[i];
-    else if (truth) fn += weights[i];
-    else if (said) fp += weights[i];
-    else tn += weights[i];
+    const weight = weights[from + i];
+    if (truth && said) tp += weight;
+    else if (truth) fn += weight;
+    else if (said) fp += weight;
+    else tn += weight;
   });
   return { tp, fn, tn, fp };
 }

@@ -5,7 +5,7 @@ export interface Alternative {
 }
 
 /** Blanks before a number, and how vocabularies write them. */
-const LEVEL = /^[ \t▁Ġ]*(\d{1,2})\s*$/;
+const LEVEL = /^[ \t▁Ġ]*(10|\d)\s*$/;
 
 /** Level an alternative stands for, or null. `prefix` is what the token holds before the level (a tab that was folded into it). */
 export function levelOf(text: string, prefix: string, top: number): number | null {

@@ -1,6 +1,7 @@
 import { TOP_LEVEL } from './discretise.ts';
 import { levelOf } from './expectedLevel.ts';
 import type { ReadPiece } from './expectedActivations.ts';
+import { withoutThoughts } from './prompts/replyText.ts';
 
 /** Levels of a reply, or why they cannot be used (without numbers, so that reasons can be counted). */
 export type Levels = { readonly value: Float32Array } | { readonly bad: string };
@@ -14,7 +15,8 @@ const TOKENS_PER_CHANGE = 16;
  * levels from 0 to 10. Where the reply's tokens came with alternatives, the value is the expected level in the place of each
  * number; else the number. @returns values 0 to 10, one per token.
  */
-export function jsonLevels(reply: string, tokens: readonly string[], pieces: readonly ReadPiece[] | null): Levels {
+export function jsonLevels(text: string, tokens: readonly string[], pieces: readonly ReadPiece[] | null): Levels {
+  const reply = withoutThoughts(text);
   const entries = entriesOf(reply);
   if ('bad' in entries) return entries;
   if (entries.value.length !== tokens.length) return { bad: entries.value.length < tokens.length ? 'fewer levels than tokens' : 'more levels than tokens' };

@@ -1,7 +1,7 @@
+import type { Bootstrap } from './bootstrap.ts';
 import { areaUnderCurve, balancedAccuracy, f1 } from './classification.ts';
 import type { WeightedScore } from './classification.ts';
 import type { Measured } from './simulationScores.ts';
-import { stratifiedIntervals } from './stratifiedBootstrap.ts';
 
 export type JudgingKind = 'detection' | 'fuzzing';
 
@@ -23,18 +23,20 @@ export function judgedScorers(kind: JudgingKind): readonly [accuracy: string, f1
 }
 
 /** Balanced accuracy, F1 and, from P(yes), AUC over the windows; n counts windows. */
-export function judgedScores(kind: JudgingKind, windows: readonly JudgedWindow[], seed: number): readonly Measured[] {
+export function judgedScores(kind: JudgingKind, judged: readonly JudgedWindow[], bootstrap: Bootstrap): readonly Measured[] {
+  const { windows, shape } = byClass(judged);
   const [accuracyName, f1Name, aucName] = judgedScorers(kind);
   const ranked = windows.flatMap(({ truth, probability }) => (probability === null ? [] : [{ truth, score: probability }]));
   const scores: [string, WeightedScore][] = [[accuracyName, balancedAccuracy(windows)], [f1Name, f1(windows)]];
   if (ranked.length === windows.length) scores.push([aucName, areaUnderCurve(ranked)]);
-  const measured = measure(windows.map(({ truth }) => truth), scores, seed);
+  const measured = measure(shape, scores, bootstrap);
   return scores.length === 3 ? measured : [...measured, { ...undefinedScore(aucName, NO_PROBABILITIES), n: windows.length }];
 }
 
 /** `embedding-auc` of similarities of the description with each window; n counts windows. */
-export function embeddingScores(windows: readonly { readonly truth: boolean; readonly score: number }[], seed: number): readonly Measured[] {
-  return measure(windows.map(({ truth }) => truth), [[EMBEDDING_AUC, areaUnderCurve(windows)]], seed);
+export function embeddingScores(compared: readonly { readonly truth: boolean; readonly score: number }[], bootstrap: Bootstrap): readonly Measured[] {
+  const { windows, shape } = byClass(compared);
+  return measure(shape, [[EMBEDDING_AUC, areaUnderCurve(windows)]], bootstrap);
 }
 
 export const EMBEDDING_AUC = 'embedding-auc';
@@ -44,12 +46,24 @@ export function undefinedScore(scorer: string, undefinedReason: string): Measure
   return { scorer, value: null, undefinedReason, n: 0, low: null, high: null };
 }
 
-function measure(truth: readonly boolean[], scores: readonly (readonly [name: string, score: WeightedScore])[], seed: number): readonly Measured[] {
-  const once = new Uint8Array(truth.length).fill(1);
-  const intervals = stratifiedIntervals(truth, scores.map(([, score]) => score), seed);
-  return scores.map(([scorer, score], i) => {
+/** Active windows first; `shape` counts either class. */
+function byClass<W extends { readonly truth: boolean }>(windows: readonly W[]): { readonly windows: readonly W[]; readonly shape: readonly [active: number, silent: number] } {
+  const active = windows.filter(({ truth }) => truth);
+  return { windows: [...active, ...windows.filter(({ truth }) => !truth)], shape: [active.length, windows.length - active.length] };
+}
+
+/**
+ * Either class is resampled within itself, so no score is undefined in a replicate that is defined on the windows. Those judged in
+ * one request count as independent. Where all are judged alike the interval is a point: it speaks of these windows, it is no bound
+ * on what others would show.
+ */
+function measure(shape: readonly [number, number], scores: readonly (readonly [name: string, score: WeightedScore])[], bootstrap: Bootstrap): readonly Measured[] {
+  const n = shape[0] + shape[1];
+  const once = new Uint8Array(n).fill(1);
+  return scores.map(([scorer, score]) => {
     const value = score(once);
-    if (Number.isNaN(value)) return { ...undefinedScore(scorer, 'windows of one class only'), n: truth.length };
-    return { scorer, value, undefinedReason: null, n: truth.length, low: intervals[i]?.low ?? null, high: intervals[i]?.high ?? null };
+    if (Number.isNaN(value)) return { ...undefinedScore(scorer, 'windows of one class only'), n };
+    const interval = bootstrap.intervalOf(shape, score);
+    return { scorer, value, undefinedReason: null, n, low: interval?.low ?? null, high: interval?.high ?? null };
   });
 }

@@ -1,5 +1,6 @@
 import { CallerError } from '../domain/errors.ts';
 import type { FragmentRef } from '../domain/feature.ts';
+import { Bootstrap } from '../interp/bootstrap.ts';
 import { windowRef } from '../interp/detectionWindows.ts';
 import type { TextWindow } from '../interp/detectionWindows.ts';
 import { activeMarks, marksToDraw, randomMarks } from '../interp/fuzzMarks.ts';
@@ -69,6 +70,7 @@ export function detectionScorer({ kind, chat, tokenizer, silent, badReplies, see
   const prompts = { detection: { list: detectionPrompt, one: detectionOnePrompt }, fuzzing: { list: fuzzingPrompt, one: fuzzingOnePrompt } };
   const prompt = prompts[kind][one ? 'one' : 'list'];
   const wording = wordingOf(tokenizer);
+  const bootstrap = new Bootstrap(seed);
 
   const excerptsOf = (task: ScoreTask): readonly Excerpt[] | { readonly tooFew: string } => {
     const windows = heldOutWindows(task, silent, settings, seed);
@@ -110,7 +112,7 @@ export function detectionScorer({ kind, chat, tokenizer, silent, badReplies, see
     if ('bad' in answers) return { kind: 'failed', index, reason: answers.bad };
     const judged = answers.value.flat().map((label, i) => ({ truth: excerpts[i].truth, ...label }));
     const fragments = excerpts.map(({ ref }) => ref);
-    return { kind: 'scored', index, scores: judgedScores(kind, judged, seed).map((score) => ({ ...score, ...by, fragments })) };
+    return { kind: 'scored', index, scores: judgedScores(kind, judged, bootstrap).map((score) => ({ ...score, ...by, fragments })) };
   };
 
   return {

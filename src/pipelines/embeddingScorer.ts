@@ -1,3 +1,4 @@
+import { Bootstrap } from '../interp/bootstrap.ts';
 import type { TextWindow } from '../interp/detectionWindows.ts';
 import { windowRef } from '../interp/detectionWindows.ts';
 import { EMBEDDING_AUC, embeddingScores, undefinedScore } from '../interp/windowScores.ts';
@@ -26,6 +27,7 @@ export interface EmbeddingInput {
  */
 export function embeddingScorer({ embeddings, tokenizer, silent, seed }: EmbeddingInput): Scorer {
   const pooled = new Map<string, Promise<Float32Array>>();
+  const bootstrap = new Bootstrap(seed);
   const by = { judge: embeddings.name, promptVersion: null };
 
   const scoreOne = async (task: ScoreTask): Promise<ScoreAttempt> => {
@@ -45,7 +47,7 @@ export function embeddingScorer({ embeddings, tokenizer, silent, seed }: Embeddi
       ...far.map((vector) => ({ truth: false, score: cosine(query, vector) })),
     ];
     const fragments = [...windows.active, ...windows.silent].map(windowRef);
-    return { kind: 'scored', index, scores: embeddingScores(judged, seed).map((score) => ({ ...score, ...by, fragments })) };
+    return { kind: 'scored', index, scores: embeddingScores(judged, bootstrap).map((score) => ({ ...score, ...by, fragments })) };
   };
 
   return {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { Bootstrap } from '../../src/interp/bootstrap.ts';
 import { areaUnderCurve, balancedAccuracy, f1 } from '../../src/interp/classification.ts';
-import { stratifiedIntervals } from '../../src/interp/stratifiedBootstrap.ts';
 import { NO_PROBABILITIES, embeddingScores, judgedScores } from '../../src/interp/windowScores.ts';
 import { Rng } from '../../src/math/rng.ts';
 
@@ -44,44 +44,38 @@ test('AUC equals the share of pairs in the right order, ties counted half', () =
 
 test('windows of one class only have no balanced accuracy and no AUC, and say so; nothing is invented', () => {
   for (const truth of [true, false]) {
-    const [accuracy, , auc] = judgedScores('detection', Array.from({ length: 12 }, () => ({ truth, said: true, probability: 0.7 })), 1);
+    const [accuracy, , auc] = judgedScores('detection', Array.from({ length: 12 }, () => ({ truth, said: true, probability: 0.7 })), new Bootstrap(1));
     for (const score of [accuracy, auc]) assert.deepEqual([score.value, score.low, score.high, score.undefinedReason], [null, null, null, 'windows of one class only']);
   }
-  const [, quietF1] = judgedScores('detection', [{ truth: false, said: false, probability: null }], 1);
+  const [, quietF1] = judgedScores('detection', [{ truth: false, said: false, probability: null }], new Bootstrap(1));
   assert.equal(quietF1.value, null);
-  assert.equal(embeddingScores([{ truth: true, score: 0.2 }], 1)[0].value, null);
+  assert.equal(embeddingScores([{ truth: true, score: 0.2 }], new Bootstrap(1))[0].value, null);
 });
 
 test('hard answers give no AUC; one window without a probability is enough', () => {
   const windows = Array.from({ length: 20 }, (_, i) => ({ truth: i < 10, said: i % 3 === 0, probability: i === 7 ? null : i / 20 }));
-  const scores = judgedScores('fuzzing', windows, 1);
+  const scores = judgedScores('fuzzing', windows, new Bootstrap(1));
   assert.deepEqual(scores.map(({ scorer }) => scorer), ['fuzzing-balanced-accuracy', 'fuzzing-f1', 'fuzzing-auc']);
   assert.deepEqual(scores.map(({ value }) => value === null), [false, false, true]);
   assert.equal(scores[2].undefinedReason, NO_PROBABILITIES);
   assert.deepEqual(scores.map(({ n }) => n), [20, 20, 20]);
 });
 
-test('the bootstrap keeps the classes, repeats with its seed and holds the estimate', () => {
+test('the bootstrap keeps the classes, in whatever order windows come, repeats with its seed and holds the estimate', () => {
   const rng = new Rng(8);
-  const windows = Array.from({ length: 80 }, (_, i) => ({ truth: i % 2 === 0, said: (i % 2 === 0) === rng.next() < 0.8 }));
-  const truth = windows.map((w) => w.truth);
-  const sizes = new Set<string>();
-  const classes = (weights: ArrayLike<number>): number => {
-    const count = (is: boolean): number => truth.reduce((sum, t, i) => sum + (t === is ? weights[i] : 0), 0);
-    sizes.add(`${count(true)} ${count(false)}`);
-    return 0;
-  };
-  const of = balancedAccuracy(windows);
-  const [interval] = stratifiedIntervals(truth, [of, classes], 4);
-  assert.deepEqual([...sizes], ['40 40']);
-  assert.deepEqual(stratifiedIntervals(truth, [of], 4)[0], interval);
-  // Distinct in (almost) every replicate, so that another seed shows.
-  const fingerprint = (weights: ArrayLike<number>): number => truth.reduce((sum, _, i) => sum + weights[i] * Math.sqrt(i), 0);
-  const fingerprintOf = (seed: number): unknown => stratifiedIntervals(truth, [fingerprint], seed)[0];
-  assert.deepEqual(fingerprintOf(4), fingerprintOf(4));
-  assert.notDeepEqual(fingerprintOf(5), fingerprintOf(4));
-  const value = of(truth.map(() => 1));
-  assert.ok(interval!.low < value && value < interval!.high);
+  const windows = Array.from({ length: 80 }, (_, i) => ({ truth: i % 4 === 0, said: i % 4 === 0 ? rng.next() < 0.8 : true, probability: rng.next() }));
+  const of = (from: typeof windows, seed: number): unknown => judgedScores('detection', from, new Bootstrap(seed));
+  const [{ value, low, high }] = judgedScores('detection', windows, new Bootstrap(4));
+  // No silent window is told from the active ones: the accuracy is half the share of these that are found, in every replicate too.
+  assert.ok(low! < value! && value! < high! && high! <= 0.5);
+  assert.deepEqual(of(windows, 4), of(windows, 4));
+  assert.notDeepEqual(of(windows, 5), of(windows, 4));
+  const sorted = windows.toSorted((a, b) => Number(b.truth) - Number(a.truth));
+  assert.deepEqual(of(sorted, 4), of(windows, 4));
+});
+
+test('a score that is no number is a bug, not a rank', () => {
+  assert.throws(() => areaUnderCurve([{ truth: true, score: NaN }, { truth: false, score: 1 }]), { name: 'InvariantError' });
 });
 
 test('95 % intervals hold the true value about as often as they say', () => {
@@ -91,7 +85,7 @@ test('95 % intervals hold the true value about as often as they say', () => {
   for (let trial = 0; trial < trials; trial++) {
     const rng = Rng.derive(77, trial);
     const windows = Array.from({ length: 100 }, (_, i) => ({ truth: i < 50, said: i < 50 === rng.next() < 0.75, probability: null }));
-    const [{ low, high }] = judgedScores('detection', windows, trial);
+    const [{ low, high }] = judgedScores('detection', windows, new Bootstrap(trial));
     if (low! <= 0.75 && 0.75 <= high!) held++;
   }
   assert.ok(held >= 0.9 * trials && held <= 0.99 * trials, `${held} of ${trials}`);

@@ -54,6 +54,8 @@ test('labels are read from what models write around them, and from nothing else'
   assert.equal(said('[1]', 1), '1');
   assert.equal(said(' 0\n', 1), '0');
   assert.equal(said('**1**', 1), '1');
+  assert.equal(said('<think>\n\n</think>\n\n0', 1), '0');
+  assert.equal(said('<think>Perhaps [1, 1]?</think>{"labels":[1,0]}', 2), '10');
   assert.equal(said('{"labels":[0]}', 1), '0');
   assert.equal(said('{"labels":[1,0]}', 3), 'fewer labels than excerpts');
   assert.equal(said('{"labels":[1,0,0,0]}', 3), 'more labels than excerpts');
@@ -77,6 +79,8 @@ test('P(yes) is the share of 1 among both digits where the label stands', () => 
   close(first, 0.75);
   close(second, 0.1);
   assert.deepEqual(probabilities('[1,0]', [token('[1', 0, { '[1': 0.8 }), token(',0]', 2, { ',0]': 1 })], 2), [null, null], 'a digit inside a longer token has no probability of its own');
+  const [after] = probabilities('<think></think>1', [token('<think>', 0, {}), token('</think>', 7, {}), token('1', 15, { '1': 0.6, '0': 0.4 })], 1);
+  close(after, 0.6);
   assert.deepEqual(probabilities('1', null, 1), [null]);
   assert.deepEqual(probabilities('1', [{ text: '1', offset: 0, logprob: 0, top: [] }], 1), [null]);
 });

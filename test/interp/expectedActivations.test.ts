@@ -80,7 +80,7 @@ test('a tab folded into "unknown" while numbers follow the tab on their own is r
 test('rows without a level count 0 and are counted; a reading mostly without levels is refused', () => {
   const { text, rows } = rowsOf(TOKENS);
   const cut = / ?\w+|\s|[^\w\s]/g;
-  const words: ReadPiece['top'] = [{ text: 'unknown', logprob: -0.01 }, { text: '11', logprob: -5 }, { text: '-1', logprob: -6 }, { text: '1.5', logprob: -7 }];
+  const words: ReadPiece['top'] = [{ text: 'unknown', logprob: -0.01 }, { text: '11', logprob: -5 }, { text: '05', logprob: -5 }, { text: '-1', logprob: -6 }, { text: '1.5', logprob: -7 }];
   const some = expectedActivations(text, rows, piecesOf(text, cut, (row) => (row === 1 ? words : sure(LEVELS[row]))), 10);
   assert.ok('values' in some);
   assert.deepEqual([[...some.values], some.unread], [[0, 0, 3, 7, 1], 1]);

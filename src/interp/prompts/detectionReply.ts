@@ -1,11 +1,9 @@
-/** One token of a reply with what else might have stood there; as the port ChatModel has it. */
-interface AnsweredToken {
-  readonly text: string;
-  readonly logprob: number;
-  /** Place of its first character in the reply. */
-  readonly offset: number;
-  readonly top: readonly { readonly text: string; readonly logprob: number }[];
-}
+import type { ReadPiece } from '../expectedActivations.ts';
+import type { Alternative } from '../expectedLevel.ts';
+import { withoutThoughts } from './replyText.ts';
+
+/** One token of a reply with what else might have stood there. */
+type AnsweredToken = ReadPiece & Alternative;
 
 /** A judge's answer for one excerpt. */
 export interface Label {
@@ -22,16 +20,17 @@ export function labelsSchema(n: number): { readonly name: string; readonly schem
 
 /**
  * Reads n labels from a reply. The list of zeros and ones may stand anywhere (in {"labels": …}, a code fence, bare), but there must
- * be one and no second, and it must have n entries; one label may also be a lone digit with nothing but signs around it.
+ * be one and no second outside of thoughts, and it must have n entries; one label may also be a lone digit with nothing but signs around it.
  *
  * Later labels of a list are conditioned on the earlier ones as they were said, so probabilities of a list are less clean than those
  * of single answers.
  * @returns the labels, or why there are none (without numbers, so that reasons can be counted).
  */
 export function readLabels(reply: { readonly text: string; readonly tokens: readonly AnsweredToken[] | null }, n: number): { readonly value: readonly Label[] } | { readonly bad: string } {
-  const lone = n === 1 ? /^[^\p{L}\p{N}]*([01])[^\p{L}\p{N}]*$/u.exec(reply.text) : null;
-  if (lone !== null) return { value: [labelAt(reply, reply.text.indexOf(lone[1]))] };
-  const lists = [...reply.text.matchAll(/\[\s*[01](?:\s*,\s*[01])*\s*,?\s*\]/g)];
+  const said = withoutThoughts(reply.text);
+  const lone = n === 1 ? /^[^\p{L}\p{N}]*([01])[^\p{L}\p{N}]*$/u.exec(said) : null;
+  if (lone !== null) return { value: [labelAt(reply, said.indexOf(lone[1]))] };
+  const lists = [...said.matchAll(/\[\s*[01](?:\s*,\s*[01])*\s*,?\s*\]/g)];
   if (lists.length === 0) return { bad: 'no list of zeros and ones' };
   if (lists.length > 1) return { bad: 'more than one list' };
   const [list] = lists;

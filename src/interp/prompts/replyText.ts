@@ -6,6 +6,11 @@ export interface PromptReply {
 }
 
 const THOUGHT = /<(think|thinking|thought|reasoning|scratchpad)>[\s\S]*?<\/\1>/giu;
+/** Spaces for the thoughts that a model puts before its answer; all else keeps its place. */
+export function withoutThoughts(text: string): string {
+  return text.replaceAll(THOUGHT, (thought) => ' '.repeat(thought.length));
+}
+
 const THOUGHT_OPENS = /<(?:think|thinking|thought|reasoning|scratchpad)>/iu;
 const THOUGHT_CLOSES = /[\s\S]*<\/(?:think|thinking|thought|reasoning|scratchpad)>/iu;
 /** Channels of models that write their thoughts and their answer one after the other: what counts follows the last mark. */
