@@ -1,4 +1,4 @@
-import type { Exemplar, FragmentRef } from '../domain/feature.ts';
+import type { Exemplar } from '../domain/feature.ts';
 import type { Rng } from '../math/rng.ts';
 
 /** A short piece of the analysed text: tokens [start, start + ids.length) of a row of the token file. */
@@ -43,14 +43,4 @@ export function activeWindows(fragments: readonly Exemplar[], length: number, ba
     for (const band of drawn) if (place < band.length) windows.push(centredWindow(band[place], length));
   }
   return windows;
-}
-
-/** Where a window lies. */
-export function windowRef({ row, start, ids }: TextWindow): FragmentRef {
-  return { row, start, length: ids.length };
-}
-
-/** True when both places hold at least one common token of the token file. */
-export function sharesText(a: FragmentRef, b: FragmentRef): boolean {
-  return a.row === b.row && a.start < b.start + b.length && b.start < a.start + a.length;
 }

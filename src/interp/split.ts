@@ -40,8 +40,8 @@ export function splitFragments(exemplars: readonly Exemplar[]): Split {
   return { explain, scoredTop, scoredRandom, calibration, active: withoutOverlaps(strongest, explain) };
 }
 
-/** Where a fragment lies. */
-export function refOf({ row, start, ids }: Exemplar): FragmentRef {
+/** Where a fragment or window lies. */
+export function refOf({ row, start, ids }: Pick<Exemplar, 'row' | 'start' | 'ids'>): FragmentRef {
   return { row, start, length: ids.length };
 }
 
@@ -52,17 +52,18 @@ export function variedFragments(exemplars: readonly Exemplar[], kind: Exemplar['
     .sort((a, b) => a.rank - b.rank);
 }
 
-/** True when both windows hold at least one common token of the token file. */
-export function overlaps(a: Exemplar, b: Exemplar): boolean {
-  return a.row === b.row && a.start < b.start + b.ids.length && b.start < a.start + a.ids.length;
+/** True when both places hold at least one common token of the token file. */
+export function overlaps(a: FragmentRef, b: FragmentRef): boolean {
+  return a.row === b.row && a.start < b.start + b.length && b.start < a.start + a.length;
 }
 
 /** Those of `candidates` that overlap neither `used` nor an earlier kept candidate, in order. */
 function withoutOverlaps(candidates: readonly Exemplar[], used: readonly Exemplar[]): readonly Exemplar[] {
-  const kept: Exemplar[] = [];
-  for (const candidate of candidates) {
-    if (used.some((u) => overlaps(u, candidate)) || kept.some((k) => overlaps(k, candidate))) continue;
-    kept.push(candidate);
-  }
-  return kept;
+  const taken = used.map(refOf);
+  return candidates.filter((candidate) => {
+    const ref = refOf(candidate);
+    if (taken.some((other) => overlaps(other, ref))) return false;
+    taken.push(ref);
+    return true;
+  });
 }

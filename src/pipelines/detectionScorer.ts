@@ -1,7 +1,6 @@
 import { CallerError } from '../domain/errors.ts';
 import type { FragmentRef } from '../domain/feature.ts';
 import { Bootstrap } from '../interp/bootstrap.ts';
-import { windowRef } from '../interp/detectionWindows.ts';
 import type { TextWindow } from '../interp/detectionWindows.ts';
 import { activeMarks, marksToDraw, randomMarks } from '../interp/fuzzMarks.ts';
 import { detectionOnePrompt, detectionPrompt } from '../interp/prompts/detection.ts';
@@ -9,6 +8,7 @@ import { labelsSchema, readLabels } from '../interp/prompts/detectionReply.ts';
 import { fuzzingOnePrompt, fuzzingPrompt } from '../interp/prompts/fuzzing.ts';
 import { markedText } from '../interp/prompts/markedText.ts';
 import { showFragment } from '../interp/prompts/showFragment.ts';
+import { refOf } from '../interp/split.ts';
 import { judgedScorers, judgedScores, undefinedScore } from '../interp/windowScores.ts';
 import type { JudgingKind } from '../interp/windowScores.ts';
 import { Rng } from '../math/rng.ts';
@@ -81,7 +81,7 @@ export function detectionScorer({ kind, chat, tokenizer, silent, badReplies, see
     const excerpt = (window: TextWindow, truth: boolean, marked: readonly boolean[]): Excerpt => {
       // Marks go as levels: where tokens are one character only together, a mark on any is on the character.
       const shown = showFragment(window.ids, kind === 'fuzzing' ? marked.map(Number) : window.ids.map(() => 0), wording);
-      return { text: markedText(shown.map(({ text }) => text), shown.map(({ level }) => level > 0)), truth, ref: windowRef(window) };
+      return { text: markedText(shown.map(({ text }) => text), shown.map(({ level }) => level > 0)), truth, ref: refOf(window) };
     };
     return rng.shuffle([
       ...windows.active.map((window, i) => excerpt(window, true, marks[i])),

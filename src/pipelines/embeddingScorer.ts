@@ -1,6 +1,6 @@
 import { Bootstrap } from '../interp/bootstrap.ts';
 import type { TextWindow } from '../interp/detectionWindows.ts';
-import { windowRef } from '../interp/detectionWindows.ts';
+import { refOf } from '../interp/split.ts';
 import { EMBEDDING_AUC, embeddingScores, undefinedScore } from '../interp/windowScores.ts';
 import type { EmbeddingModel } from '../ports/EmbeddingModel.ts';
 import type { ScoreAttempt, Scorer, ScoreTask } from '../ports/Scorer.ts';
@@ -46,7 +46,7 @@ export function embeddingScorer({ embeddings, tokenizer, silent, seed }: Embeddi
       ...windows.active.map((_, i) => ({ truth: true, score: cosine(query, near[i]) })),
       ...far.map((vector) => ({ truth: false, score: cosine(query, vector) })),
     ];
-    const fragments = [...windows.active, ...windows.silent].map(windowRef);
+    const fragments = [...windows.active, ...windows.silent].map(refOf);
     return { kind: 'scored', index, scores: embeddingScores(judged, bootstrap).map((score) => ({ ...score, ...by, fragments })) };
   };
 

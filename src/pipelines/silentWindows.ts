@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { CallerError, invariant } from '../domain/errors.ts';
 import type { FragmentRef } from '../domain/feature.ts';
-import { sharesText, windowRef } from '../interp/detectionWindows.ts';
 import type { TextWindow } from '../interp/detectionWindows.ts';
+import { overlaps, refOf } from '../interp/split.ts';
 import type { Rng } from '../math/rng.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 import { inOrder } from './inOrder.ts';
@@ -73,7 +73,7 @@ export async function openSilentWindows({ model, dictionary, fragments, length, 
       }
     });
   }
-  const refs = pool.windows.map(windowRef);
+  const refs = pool.windows.map(refOf);
   return {
     length,
     size: pool.windows.length,
@@ -81,7 +81,7 @@ export async function openSilentWindows({ model, dictionary, fragments, length, 
     of(feature, count, exclude, rng) {
       invariant(feature >= 0 && feature < dictionary.config.nFeatures, `no feature ${feature} in dictionary ${dictionary.config.name}`);
       const isSilent = (w: number): boolean => (active[w * stride + (feature >> 3)] & (1 << (feature & 7))) === 0;
-      const found = pool.windows.map((window, w) => ({ window, w })).filter(({ w }) => isSilent(w) && !exclude.some((ref) => sharesText(ref, refs[w])));
+      const found = pool.windows.map((window, w) => ({ window, w })).filter(({ w }) => isSilent(w) && !exclude.some((ref) => overlaps(ref, refs[w])));
       const [whole, rest] = [true, false].map((is) => found.filter(({ w }) => w < pool.whole === is).map(({ window }) => window));
       return [...rng.shuffle(whole), ...rng.shuffle(rest)].slice(0, count);
     },
@@ -108,7 +108,7 @@ function windowsOf(fragments: readonly TextWindow[], length: number, most: numbe
   let whole = 0;
   for (const fragment of [...fragments.filter(({ start }) => start === 0), ...fragments.filter(({ start }) => start > 0)]) {
     if (pooled.length >= most) break;
-    if (pooled.some((other) => sharesText(windowRef(other.fragment), windowRef(fragment)))) continue;
+    if (pooled.some((other) => overlaps(refOf(other.fragment), refOf(fragment)))) continue;
     const { row, start, ids } = fragment;
     const places: { window: number; from: number }[] = [];
     for (let from = ids.length - length; from >= (start === 0 ? 0 : length); from -= length) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Exemplar } from '../../src/domain/feature.ts';
-import { activeWindows, centredWindow, sharesText } from '../../src/interp/detectionWindows.ts';
+import { activeWindows, centredWindow } from '../../src/interp/detectionWindows.ts';
 import { Rng } from '../../src/math/rng.ts';
 
 function fragment(row: number, strongest: number, max: number, length = 64): Exemplar {
@@ -41,13 +41,4 @@ test('where there are few fragments all are used', () => {
     const rows = activeWindows(Array.from({ length: count }, (_, i) => fragment(i, 30, 1 + i)), 32, 10, 5, new Rng(3)).map(({ row }) => row);
     assert.deepEqual(rows.toSorted((a, b) => a - b), Array.from({ length: count }, (_, i) => i));
   }
-});
-
-test('text is shared from the first common token on', () => {
-  const a = { row: 1, start: 10, length: 5 };
-  assert.ok(sharesText(a, { row: 1, start: 14, length: 1 }));
-  assert.ok(sharesText({ row: 1, start: 0, length: 11 }, a));
-  assert.ok(!sharesText(a, { row: 1, start: 15, length: 9 }));
-  assert.ok(!sharesText(a, { row: 1, start: 5, length: 5 }));
-  assert.ok(!sharesText(a, { row: 2, start: 10, length: 5 }));
 });

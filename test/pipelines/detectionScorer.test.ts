@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openChatModel } from '../../src/adapters/openai/openaiChat.ts';
 import type { Score } from '../../src/domain/feature.ts';
-import { sharesText } from '../../src/interp/detectionWindows.ts';
-import { refOf, splitFragments } from '../../src/interp/split.ts';
+import { overlaps, refOf, splitFragments } from '../../src/interp/split.ts';
 import { NO_PROBABILITIES } from '../../src/interp/windowScores.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { AT_ONCE } from '../../src/pipelines/ask/askAll.ts';
@@ -140,7 +139,7 @@ test('a judge that only says yes and no has no AUC', async () => {
 test('no window shares text with what the explainer read; active windows are active, silent ones silent, equally many', async () => {
   for (const [i, [{ fragments: shown }]] of scoresOf(await scorerOf('fuzzing', plantedJudge()).score(right)).entries()) {
     assert.equal(new Set(shown.map(({ row, start }) => `${row} ${start}`)).size, shown.length);
-    assert.ok(!shown.some((ref) => right[i].explained.some((read) => sharesText(ref, read))));
+    assert.ok(!shown.some((ref) => right[i].explained.some((read) => overlaps(ref, read))));
     const active = shown.filter(({ row, start, length }) => Array.from({ length }, (_, t) => rules[i](rows[row], start + t)).some((a) => a > 0));
     assert.equal(active.length * 2, shown.length);
     const early = active.filter((ref) => shown.indexOf(ref) < active.length).length;
@@ -160,7 +159,7 @@ test('in 100 random features no window shares text with what the explainer read'
   let windows = 0;
   for (const [i, [{ fragments: shown }]] of scoresOf(await scorer.score(tasks)).entries()) {
     windows += shown.length;
-    assert.ok(!shown.some((ref) => tasks[i].explained.some((read) => sharesText(ref, read))));
+    assert.ok(!shown.some((ref) => tasks[i].explained.some((read) => overlaps(ref, read))));
   }
   assert.ok(windows > 3000, `only ${windows} windows`);
 });

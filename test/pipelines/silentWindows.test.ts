@@ -6,8 +6,8 @@ import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
 import { openTokenizer } from '../../src/adapters/tokenizers/openTokenizer.ts';
 import { activationAt } from '../../src/causal/activeFeatures.ts';
 import { generateDocument } from '../../src/corpus/document.ts';
-import { sharesText, windowRef } from '../../src/interp/detectionWindows.ts';
 import type { TextWindow } from '../../src/interp/detectionWindows.ts';
+import { overlaps, refOf } from '../../src/interp/split.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { openSilentWindows } from '../../src/pipelines/silentWindows.ts';
 import { randomDictionary } from '../helpers/randomDictionary.ts';
@@ -39,7 +39,7 @@ test('windows are silent on every token, share no text with what is excluded, an
       const ids = rows[window.row];
       assert.deepEqual(window.ids, [...ids.subarray(window.start, window.start + 32)]);
       for (let t = window.start; t < window.start + 32; t++) assert.ok(rules[feature](ids, t) <= 0, `feature ${feature} is active at ${t}`);
-      assert.ok(!exclude.some((ref) => sharesText(ref, windowRef(window))));
+      assert.ok(!exclude.some((ref) => overlaps(ref, refOf(window))));
     }
     assert.deepEqual(silent.of(feature, 50, exclude, new Rng(feature)), windows);
   }
