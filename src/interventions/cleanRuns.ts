@@ -5,6 +5,7 @@ import type { HookPoint } from '../domain/hookPoint.ts';
 import type { TokenBatch } from '../domain/model.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 import { readWhole, watchPoint, type Planned } from './plan.ts';
+import { isEncoded } from './watch.ts';
 import { forwardRun, rowsOf, type RunRows } from './runRows.ts';
 
 /** The name of the residual stream after the last layer. */
@@ -30,9 +31,9 @@ export async function cleanRuns(model: SubjectModel, prompts: readonly Int32Arra
       taps.add(stop.hook);
       for (const weights of readWhole(members[s], s === 0 ? intervention.error : 'keep')) encode.add(weights);
     }
-    for (const { weights } of intervention.measures.watch ?? []) {
-      taps.add(watchPoint(weights));
-      if (weights.config.k !== null) encode.add(weights);
+    for (const feature of intervention.measures.watch ?? []) {
+      taps.add(watchPoint(feature.weights));
+      if (isEncoded(feature)) encode.add(feature.weights);
     }
     if (predict === 'some') taps.add(finalPoint(model));
   }

@@ -47,7 +47,7 @@ export async function editedRuns(model: SubjectModel, planned: readonly Planned[
   const rows = planned.map((one): RowEdits => ({ planned: one, target: one.intervention.target === null ? null : cleanOf(one.intervention.target), activations: [], readings: new Map(), touched: false }));
   const { stops } = planned[0];
   const start = startBefore(stops[0].hook);
-  const watch = new Watch(planned, bases);
+  const watch = await Watch.of(planned, bases, turns);
   /** x′ − x at each point edited, by its order. */
   const changes = new Map<number, Float32Array>();
   let standing: Standing = { at: start, residual: gather(bases, start, width, d), pending: [] };
@@ -93,7 +93,7 @@ async function advance(model: SubjectModel, batch: TokenBatch, standing: Standin
     encode: [...new Set([...encode, ...passed.encode])],
   });
   const here = rowsOf(run, batch);
-  here.forEach((rows, b) => passed.take(b, rows));
+  for (const [b, rows] of here.entries()) await passed.take(b, rows);
   if (!moves) return [standing, here];
   return [{ at: start, residual: tapOf(run.taps, start), pending: standing.pending.filter(({ at }) => hookOrder(at) > hookOrder(start)) }, here];
 }
@@ -117,7 +117,7 @@ async function runToEnd(model: SubjectModel, batch: TokenBatch, standing: Standi
   }
   for (const [i, end] of rowsOf(run, few.batch).entries()) {
     ends[left[i]] = end;
-    rest.take(left[i], end);
+    await rest.take(left[i], end);
   }
   return ends;
 }

@@ -15,6 +15,8 @@ export interface FeatureIntervention {
 export interface WatchedFeature {
   readonly weights: DictionaryWeights;
   readonly index: number;
+  /** Positions from 0, ascending; all when left out. */
+  readonly positions?: readonly number[];
 }
 
 /** What is to be measured; what is left out is neither run nor computed. */
@@ -58,7 +60,7 @@ export interface InterventionOptions {
   readonly batchTokens?: number;
 }
 
-/** Activations over the T positions of the prompt. */
+/** Activations by position. */
 export interface ActivationChange {
   readonly before: Float64Array;
   readonly after: Float64Array;
@@ -68,9 +70,9 @@ export interface InterventionResult {
   /** One per position asked for, in order. */
   readonly predictions: readonly (PredictionComparison & { readonly position: number })[];
   readonly logits: { readonly base: Float32Array; readonly target: Float32Array | null; readonly patched: Float32Array } | null;
-  /** One per edited feature, in order: c as read for the edit, and ĉ. Empty unless asked for. */
+  /** One per edited feature, in order, over the T positions of the prompt: c as read for the edit, and ĉ. Empty unless asked for. */
   readonly features: readonly ActivationChange[];
-  /** One per watched feature, in order. */
+  /** One per watched feature, in order, at the positions asked for. */
   readonly watched: readonly ActivationChange[];
   /** Summed over the points edited: ‖x′ − x‖₂ per position [T], and its mean. Null unless asked for. */
   readonly editMagnitude: { readonly perPosition: Float64Array; readonly mean: number } | null;

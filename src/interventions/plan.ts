@@ -51,7 +51,10 @@ export function planIntervention(request: InterventionRequest, place: number, in
   if (intervention.features.length === 0) bad('it edits no feature');
   checkPositions(intervention.measures.positions ?? [], ids.length, bad);
   for (const id of namedTokens(intervention)) if (!Number.isInteger(id) || id < 0 || id >= info.vocabSize) bad(`token ${id}: expected an id from 0 to ${info.vocabSize - 1}`);
-  for (const { weights, index } of intervention.measures.watch ?? []) checkFeature(weights, index, info.dModel, bad);
+  for (const { weights, index, positions } of intervention.measures.watch ?? []) {
+    checkFeature(weights, index, info.dModel, bad);
+    checkPositions(positions ?? [], ids.length, bad);
+  }
 
   const removes = intervention.error === 'remove';
   const stops = new Map<number, { stop: Stop; members: Member[] }>();

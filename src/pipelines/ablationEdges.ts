@@ -1,14 +1,13 @@
-import { ablationBatches, type AblationRow } from '../causal/ablationBatches.ts';
 import { activeFeatures } from '../causal/activeFeatures.ts';
 import { meanEffect, relativeDrop, type MeanEffect } from '../causal/effect.ts';
-import { activationOf, addFeatureEdit } from '../causal/featureEdit.ts';
-import { pointsOf, startBefore } from '../causal/hookOrder.ts';
-import { proposeSources, type ActiveSource } from '../causal/proposeSources.ts';
+import { activationOf } from '../causal/featureEdit.ts';
+import { pointsOf } from '../causal/hookOrder.ts';
+import { proposeSources } from '../causal/proposeSources.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { invariant } from '../domain/errors.ts';
-import { residualBoundary, type HookPoint } from '../domain/hookPoint.ts';
+import { intervene } from '../interventions/intervene.ts';
+import type { Intervention } from '../interventions/intervention.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
-import { inOrder } from './inOrder.ts';
 
 /** Text up to and including the token where the target fires. */
 export interface Context {
@@ -44,11 +43,11 @@ export interface AblationReport {
 /**
  * What ablating each feature of `source` at all positions of a context does to feature `index` of `target` at the
  * context's last token: the mean over contexts of (a − a_ablated + ε)/(a + ε) (Cunningham et al. 2023, section 5 and its
- * code). Every number comes from running the network from where the source writes on, with x′ = x − s·c_j f_j there; a
+ * code). Every number comes from running the network with x′ = x − s·c_j f_j where the source writes (src/interventions); a
  * feature silent in a context has effect 0 there, and that counts in the mean.
  *
- * The target must be read no earlier than the source writes. One call holds contexts·T·D numbers per hook point, plus what the batches under
- * way hold.
+ * The target must be read no earlier than the source writes. One call holds what the intervention engine holds, and
+ * contexts·T·D numbers.
  */
 export async function ablationEdges(
   model: SubjectModel,
@@ -58,16 +57,14 @@ export async function ablationEdges(
   options: AblationOptions,
 ): Promise<AblationReport> {
   const d = model.info.dModel;
-  const { edit: hook } = pointsOf(source.config, d);
-  const start = startBefore(hook);
+  const { read: hook } = pointsOf(target.weights.config, d);
   const cols = Math.max(...contexts.map(({ ids }) => ids.length));
   const batch = { rows: contexts.length, cols, ids: new Int32Array(contexts.length * cols), lengths: Int32Array.from(contexts, ({ ids }) => ids.length) };
   contexts.forEach(({ ids }, b) => batch.ids.set(ids, b * cols));
-  const clean = await model.forward({ batch, taps: [start, target.weights.config.hookPoint], logits: 'none', encode: [source] });
-  const streams = tapOf(clean.taps, start);
-  const read = (taps: ReadonlyMap<HookPoint, Float32Array>, row: number, width: number, length: number): number =>
-    activationOf(target.weights, target.index, tapOf(taps, target.weights.config.hookPoint), (row * width + length - 1) * d);
-  const active = contexts.map(({ ids }, b) => read(clean.taps, b, cols, ids.length));
+  const clean = await model.forward({ batch, taps: [hook], logits: 'none', encode: [source] });
+  const stream = clean.taps.get(hook);
+  invariant(stream !== undefined, `the model gave no tap at ${hook}`);
+  const active = contexts.map(({ ids }, b) => activationOf(target.weights, target.index, stream, (b * cols + ids.length - 1) * d));
   const counted = [...active.keys()].filter((b) => active[b] > contexts[b].above);
   const found = [...activeFeatures(clean.codes[0], cols)].filter(([, at]) => counted.some((context) => at.has(context)));
   const silent = source.config.nFeatures - found.length;
@@ -75,45 +72,20 @@ export async function ablationEdges(
   const lasts = new Map(counted.map((context) => [context, contexts[context].ids.length - 1]));
   const sources = proposeSources(found, source, target, lasts, options.candidates ?? Infinity);
 
-  const rows: AblationRow[] = sources.flatMap(([, at], feature) => counted.filter((context) => at.has(context)).map((context) => ({ feature, context })));
-  const drops = sources.map(() => new Map<number, number>());
-  const results = inOrder(ablationBatches(rows, (b) => contexts[b].ids.length, options.batchTokens), model.concurrency + 1, async (part) => {
-    const width = contexts[part[part.length - 1].context].ids.length;
-    const lengths = Int32Array.from(part, ({ context }) => contexts[context].ids.length);
-    const residual = new Float32Array(part.length * width * d);
-    const delta = new Float32Array(part.length * width * d);
-    part.forEach(({ feature, context }, row) => {
-      residual.set(streams.subarray(context * cols * d, (context * cols + lengths[row]) * d), row * width * d);
-      takeOut(delta, row * width * d, source, sources[feature], context);
-    });
-    const onStream = residualBoundary(hook) !== undefined;
-    if (onStream) for (let i = 0; i < delta.length; i++) residual[i] += delta[i];
-    const { taps } = await model.forward({
-      batch: { rows: part.length, cols: width, ids: new Int32Array(part.length * width), lengths },
-      from: { at: start, residual },
-      edits: onStream ? [] : [{ at: hook, delta }],
-      taps: [target.weights.config.hookPoint],
-      logits: 'none',
-    });
-    return part.map(({ feature, context }, row) => ({ feature, context, ablated: read(taps, row, width, lengths[row]) }));
+  const rows = sources.flatMap(([, at], feature) => counted.filter((context) => at.has(context)).map((context) => ({ feature, context })));
+  const interventions = rows.map(({ feature, context }): Intervention => {
+    const [index, places] = sources[feature];
+    const positions = places.get(context)?.positions;
+    invariant(positions !== undefined, 'a feature is ablated where it is silent');
+    const watch = [{ ...target, positions: [contexts[context].ids.length - 1] }];
+    return { prompt: context, target: null, features: [{ weights: source, index, operation: { kind: 'ablate' }, positions }], error: 'keep', measures: { watch } };
   });
-  for await (const part of results) for (const { feature, context, ablated } of part) drops[feature].set(context, relativeDrop(active[context], ablated));
+  const results = await intervene(model, { prompts: contexts.map(({ ids }) => ids), interventions }, { batchTokens: options.batchTokens });
+  const drops = sources.map(() => new Map<number, number>());
+  for (const [i, { feature, context }] of rows.entries()) drops[feature].set(context, relativeDrop(active[context], results[i].watched[0].after[0]));
 
   const edges = sources
     .map(([index], feature) => ({ index, ...meanEffect(counted.map((context) => drops[feature].get(context) ?? 0)) }))
     .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect) || a.index - b.index);
   return { edges, contexts: counted.length, ablations: rows.length, silent, unmeasured: found.length - sources.length };
-}
-
-/** Writes −s·c_j f_j at every position of the context where the feature is active. */
-function takeOut(delta: Float32Array, at: number, source: DictionaryWeights, [index, places]: ActiveSource, context: number): void {
-  const place = places.get(context);
-  invariant(place !== undefined, 'a feature is ablated where it is silent');
-  place.positions.forEach((t, i) => addFeatureEdit(delta, at + t * source.config.dOut, source, index, -place.activations[i]));
-}
-
-function tapOf(taps: ReadonlyMap<HookPoint, Float32Array>, hook: HookPoint): Float32Array {
-  const tap = taps.get(hook);
-  invariant(tap !== undefined, `the model gave no tap at ${hook}`);
-  return tap;
 }
