@@ -10,6 +10,7 @@ import { generateDocument } from '../../src/corpus/document.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { startCli, type CliRun } from '../helpers/cli.ts';
 import { hashJudge, hashLevels } from '../helpers/hashJudge.ts';
+import { withCatalog } from '../helpers/withCatalog.ts';
 import { withOpenaiServer, type OpenaiServer } from '../helpers/openaiServer.ts';
 
 const MODEL = join(import.meta.dirname, '..', '..', 'models', 'demo');
@@ -165,6 +166,27 @@ test('a dry run sends nothing, and expects what the run then asks', async () => 
     assert.ok(Math.abs(sum(paid) - requests) <= 0.15 * requests, `${requests} requests expected, ${sum(paid)} made`);
     const all = tokens.paid.prompt + tokens.paid.completion;
     assert.ok(all <= number(/at most.*: ([\d,]+) tokens \(/), 'within the bound');
+  });
+});
+
+test('explainers come to a loaded dictionary one by one, and its features are not written again', async () => {
+  const home = await copyOfHome('loaded');
+  await withCatalog(async ({ reader, url, sql }) => {
+    const load = async (): Promise<string> => finish(startCli(home, ['load', '--model', 'demo', '--set', 'tiny'], { DATABASE_URL: url }));
+    const versions = () => sql('SELECT "index", xmin::text AS version FROM exemplar ORDER BY 1');
+    const summaries = async () => (await reader.explanationSummaries([(await reader.dictionaries({}))[0]!.id]))[0]!.map(({ explainer, features }) => [explainer, features]);
+    await finish(explain(home, null, ['--features', '6']));
+    assert.match(await load(), /load: demo\/1-tiny: \d+ features, \d+ exemplars, \d+ explanations/);
+    const before = await versions();
+    await withOpenaiServer(rules, async (server) => finish(explain(home, server, ['--scorers', 'detection', '--features', '4'])));
+    assert.match(await load(), new RegExp(`load: demo/1-tiny: \\d+ explanations by ${EXPLAINER}, \\d+ features skipped`));
+    assert.deepEqual(await summaries(), [['pattern-v1', 6], [EXPLAINER, 4]]);
+    assert.match(await load(), /load: reused demo\/1-tiny/);
+    // The same explainer over more features: another run, which replaces the first.
+    await withOpenaiServer(rules, async (server) => finish(explain(home, server, ['--scorers', 'detection', '--features', '5'])));
+    await load();
+    assert.deepEqual(await summaries(), [['pattern-v1', 6], [EXPLAINER, 5]]);
+    assert.deepEqual(await versions(), before);
   });
 });
 
