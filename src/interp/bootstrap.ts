@@ -7,7 +7,7 @@ export interface Interval {
   readonly high: number;
 }
 
-export const RESAMPLES = 1000;
+const RESAMPLES = 1000;
 
 /**
  * 95 % percentile bootstrap of a score pooled over fragments (of detection: windows). Fragments are resampled, not tokens: tokens of

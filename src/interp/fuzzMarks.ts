@@ -2,7 +2,7 @@ import type { Rng } from '../math/rng.ts';
 import type { ActiveWindow } from './detectionWindows.ts';
 
 /** Share of the window's max from which a token of an active window is marked (delphi, fuzzing). */
-export const MARK_SHARE = 0.3;
+const MARK_SHARE = 0.3;
 
 /** Which tokens of an active window are marked: those with activation ≥ MARK_SHARE · max of the window. */
 export function activeMarks({ activations }: ActiveWindow): readonly boolean[] {

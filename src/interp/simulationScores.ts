@@ -6,12 +6,9 @@ import type { SimulatedFragment } from './correlation.ts';
 /** A score before it is known who judged, and on which text. */
 export type Measured = Omit<Score, 'judge' | 'promptVersion' | 'fragments'>;
 
-/** The three scores of one simulation, in the order they are stored. `simulation-top-random` is the paper's. */
-export const SIMULATION_SCORERS = ['simulation-top-random', 'simulation-top', 'simulation-random'] as const;
-
 /**
  * Pearson correlation of simulated with true activations over held-out fragments: over top and random together, over the
- * top ones, over the random ones (Cunningham et al. 2023, Appendix A). n counts tokens. Names begin with `instrument`.
+ * top ones, over the random ones (Cunningham et al. 2023, Appendix A; `simulation-top-random` is the paper's). n counts tokens. Names begin with `instrument`.
  */
 export function simulationScores(top: readonly SimulatedFragment[], random: readonly SimulatedFragment[], bootstrap: Bootstrap, instrument = 'simulation'): readonly Measured[] {
   return [

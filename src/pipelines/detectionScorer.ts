@@ -31,7 +31,7 @@ export interface DetectionSettings extends WindowSettings {
   readonly windowsPerPrompt: number;
 }
 
-export const DETECTION_DEFAULTS: DetectionSettings = { ...WINDOW_DEFAULTS, windowsPerPrompt: 5 };
+const DETECTION_DEFAULTS: DetectionSettings = { ...WINDOW_DEFAULTS, windowsPerPrompt: 5 };
 
 /** Alternatives asked for per token of the reply, where the model can give them; delphi reads as many. */
 const TOP_LOGPROBS = 5;

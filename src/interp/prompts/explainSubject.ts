@@ -28,7 +28,7 @@ export interface SubjectOptions {
 }
 
 /** Output tokens shown of each side. */
-export const SHOWN_LOGITS = 8;
+const SHOWN_LOGITS = 8;
 
 /**
  * Levels 0 to 10 over the fragments shown (discretise): the maximum is theirs, not the feature's. `bad`: why there is nothing to

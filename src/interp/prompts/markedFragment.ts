@@ -2,7 +2,7 @@ import { markedText } from './markedText.ts';
 import type { ShownToken } from './showFragment.ts';
 
 /** Level from which a token is marked as active: 3 of 10, so that faint tails do not hide what the feature is about. */
-export const MARKED_LEVEL = 3;
+const MARKED_LEVEL = 3;
 
 /**
  * A fragment as running text with its active tokens between « and », neighbours in one pair of marks, and below it the strongest

@@ -5,8 +5,6 @@ import { markedFragment } from './markedFragment.ts';
 import type { PromptMessage } from './promptMessage.ts';
 import { ESCAPES_EXPLAINED } from './shownText.ts';
 
-export const MAX_ACT_VERSION = 'max-act-v1';
-
 const BEGINNING = 'Phrase:';
 
 const SYSTEM = [
@@ -18,7 +16,7 @@ const SYSTEM = [
 
 /** Max-activating examples as running text, after the idea of Neuronpedia's np_max-act; own words, own examples. */
 export const maxAct: ExplainPrompt = {
-  version: MAX_ACT_VERSION,
+  version: 'max-act-v1',
   maxTokens: 60,
   beginning: BEGINNING,
   render: (subject) => [

@@ -5,8 +5,6 @@ import { markedFragment } from './markedFragment.ts';
 import type { PromptMessage } from './promptMessage.ts';
 import { ESCAPES_EXPLAINED } from './shownText.ts';
 
-export const MAX_ACT_LOGITS_VERSION = 'max-act-logits-v1';
-
 const BEGINNING = 'Phrase:';
 
 const SYSTEM = [
@@ -18,7 +16,7 @@ const SYSTEM = [
 
 /** The max-activating examples with the output tokens that the feature promotes and suppresses through the unembedding. */
 export const maxActLogits: ExplainPrompt = {
-  version: MAX_ACT_LOGITS_VERSION,
+  version: 'max-act-logits-v1',
   maxTokens: 60,
   beginning: BEGINNING,
   render: (subject) => [

@@ -16,7 +16,7 @@ export interface TokenWording {
   readonly separators: ReadonlySet<number>;
 }
 
-export const SEPARATOR = '\\{new document}';
+const SEPARATOR = '\\{new document}';
 const NOTHING = '\\{nothing}';
 const UNDECODABLE = '\uFFFD';
 /** Most tokens that make one character: the bytes of a UTF-8 sequence. */

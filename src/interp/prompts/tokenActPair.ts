@@ -5,10 +5,8 @@ import type { PromptMessage } from './promptMessage.ts';
 import type { ShownToken } from './showFragment.ts';
 import { ESCAPES_EXPLAINED } from './shownText.ts';
 
-export const TOKEN_ACT_PAIR_VERSION = 'token-act-pair-v1';
-
 /** Share of levels above zero below which the fragments are shown once more without zeros (Bills et al. 2023). */
-export const SPARSE_SHARE = 0.2;
+const SPARSE_SHARE = 0.2;
 
 const BEGINNING = 'This feature is active on';
 
@@ -29,7 +27,7 @@ const SPARSE = 'The same fragments, only the tokens that are not 0:';
  * the user's. Sampled as there: 60 tokens, temperature 1, top_p 1.
  */
 export const tokenActPair: ExplainPrompt = {
-  version: TOKEN_ACT_PAIR_VERSION,
+  version: 'token-act-pair-v1',
   maxTokens: 60,
   beginning: BEGINNING,
   render: (subject) => [
