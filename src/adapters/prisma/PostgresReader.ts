@@ -192,7 +192,9 @@ export class PostgresReader implements CatalogReader {
   }
 
   async healthy(): Promise<boolean> {
-    return this.#pool.query('SELECT 1').then(() => true, () => false);
+    // A connection that was cut while idle fails once, and is then replaced.
+    const answers = (): Promise<boolean> => this.#pool.query('SELECT 1').then(() => true, () => false);
+    return (await answers()) || (await answers());
   }
 
   async #batch<Row>(name: string, text: string, keys: readonly FeatureKey[], more: readonly unknown[] = []): Promise<readonly Row[]> {
