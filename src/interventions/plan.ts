@@ -66,6 +66,7 @@ export function planIntervention(request: InterventionRequest, place: number, in
     if (known === undefined) stops.set(at, (known = { stop: { kind, hook, order }, members: [] }));
     known.members.push(member);
   };
+  checkOnce(intervention.features, bad);
   const replaced = new Map<string, DictionaryWeights>();
   for (const [i, feature] of intervention.features.entries()) {
     checkFeature(feature.weights, feature.index, info.dModel, bad);
@@ -122,6 +123,22 @@ function checkPositions(positions: readonly number[], length: number, bad: (mess
   for (const [i, t] of positions.entries()) {
     if (!Number.isInteger(t) || t < 0 || t >= length) bad(`position ${t}: its prompt has ${length} tokens`);
     if (i > 0 && t <= positions[i - 1]) bad(`positions ${positions[i - 1]}, ${t}: expected ascending ones`);
+  }
+}
+
+/** Two edits of one feature at one position contradict each other. */
+function checkOnce(features: readonly FeatureIntervention[], bad: (message: string) => never): void {
+  const known = new Map<DictionaryWeights, Map<number, Set<number>>>();
+  for (const { weights, index, operation, positions } of features) {
+    if (Object.values(operation).some((value) => typeof value === 'number' && !Number.isFinite(value))) bad(`${operation.kind}: its number is not finite`);
+    let byIndex = known.get(weights);
+    if (byIndex === undefined) known.set(weights, (byIndex = new Map()));
+    const taken = byIndex.get(index);
+    if (taken === undefined) byIndex.set(index, new Set(positions));
+    else for (const t of positions) {
+      if (taken.has(t)) bad(`feature ${index} of ${weights.config.name} is edited twice at position ${t}`);
+      taken.add(t);
+    }
   }
 }
 

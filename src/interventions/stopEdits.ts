@@ -2,7 +2,7 @@ import { addFeatureEdit, patchedActivation } from '../causal/featureEdit.ts';
 import { hookOrder } from '../causal/hookOrder.ts';
 import { writeReconstruction } from '../causal/reconstruction.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
-import { invariant } from '../domain/errors.ts';
+import { CallerError, invariant } from '../domain/errors.ts';
 import type { HookPoint } from '../domain/hookPoint.ts';
 import type { Edit } from '../ports/SubjectModel.ts';
 import type { ActivationChange } from './intervention.ts';
@@ -63,6 +63,10 @@ export async function readAt(stop: Stop, members: readonly Member[], row: RowEdi
     const reading = error === 'remove' ? readingOf(row, { weights, rows: here, hook: stop.hook, edit, changed: new Map() }) : null;
     for (const t of feature.positions) {
       after[t] = patchedActivation(operation, before[t], inTarget?.[t]);
+      if (!Number.isFinite(Math.fround((after[t] - before[t]) * weights.config.outputScale))) {
+        const message = `the patched run overflows: feature ${index} of ${weights.config.name} at position ${t} goes from ${before[t]} to ${after[t]}; choose smaller values or factors`;
+        throw new CallerError('BAD_INPUT', `${row.planned.name}${message}`, { field: ['features'] });
+      }
       if (reading === null) {
         addFeatureEdit(edits.at(edit), (first + t) * d, weights, index, after[t] - before[t]);
         if (after[t] !== before[t]) row.touched = true;
