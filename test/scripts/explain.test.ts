@@ -106,7 +106,8 @@ test('killed again and again, over a server that goes wrong in every way: the sa
       // One entry says what the server can do, which took two requests.
       const probing = round === 0 ? 1 : 0;
       if (code === 'SIGKILL') {
-        assert.ok(paid - kept >= -probing && paid - kept <= CONCURRENCY + probing, `round ${round}: ${paid} paid, ${kept} came to disk: more were lost than were under way`);
+        // Twice the concurrency may be on its way to the disk (cachedChat): as many again wait there as are being asked.
+        assert.ok(paid - kept >= -probing && paid - kept <= 2 * CONCURRENCY + probing, `round ${round}: ${paid} paid, ${kept} came to disk: more were lost than were under way`);
         continue;
       }
       assert.equal(code, 0, run.output());
