@@ -44,7 +44,8 @@ export function greatest(values: Float64Array, k: number): number[] {
 
 /** The number of strictly greater values. */
 export function rankOf(values: Float64Array, index: number): number {
+  const bar = values[index]!;
   let rank = 0;
-  for (const value of values) if (value > values[index]!) rank++;
+  for (let i = 0; i < values.length; i++) if (values[i]! > bar) rank++; // several times faster than for…of
   return rank;
 }

@@ -46,12 +46,15 @@ export async function editedRuns(model: SubjectModel, planned: readonly Planned[
   const bases = planned.map(({ intervention }) => cleanOf(intervention.prompt));
   const rows = planned.map((one): RowEdits => ({ planned: one, target: one.intervention.target === null ? null : cleanOf(one.intervention.target), activations: [], readings: new Map(), touched: false }));
   const { stops } = planned[0];
+  /** What it takes to copy or add up the batch's vectors once. */
+  const pass = 4 * planned.length * width * d;
   const start = startBefore(stops[0].hook);
   const watch = await Watch.of(planned, bases, turns);
   /** x′ − x at each point edited, by its order. */
   const changes = new Map<number, Float32Array>();
   let standing: Standing = { at: start, residual: gather(bases, start, width, d), pending: [] };
   for (const [s, stop] of stops.entries()) {
+    if (turns.due(pass)) await turns.give();
     let here = bases;
     if (s > 0) {
       const encode = stop.kind === 'replace' ? [] : planned.flatMap(({ members, intervention }) => readWhole(members[s], intervention.error));
@@ -64,19 +67,20 @@ export async function editedRuns(model: SubjectModel, planned: readonly Planned[
       else await replaceAt(members, row, here[b], edits, b * width, turns);
     }
     for (const [order, edit] of edits.byOrder) {
+      if (turns.due(pass)) await turns.give();
       const known = changes.get(order);
       changes.set(order, known === undefined ? edit.delta : sumOf(known, edit.delta));
       standing = applied(standing, edit);
     }
   }
   const ends = await runToEnd(model, batch, standing, rows, watch);
-  return rows.map(({ planned: one, activations }, b) => ({
-    planned: one,
-    activations,
-    watched: watch.changes(b),
-    editMagnitude: one.intervention.measures.editMagnitude === true ? magnitude(changes, d, b * width, one.ids.length) : null,
-    end: ends[b],
-  }));
+  const found: EditedRow[] = [];
+  for (const [b, { planned: one, activations }] of rows.entries()) {
+    if (turns.due(4 * width * d)) await turns.give();
+    const editMagnitude = one.intervention.measures.editMagnitude === true ? magnitude(changes, d, b * width, one.ids.length) : null;
+    found.push({ planned: one, activations, watched: watch.changes(b), editMagnitude, end: ends[b] });
+  }
+  return found;
 }
 
 /** Runs from where the batch stands to a stop, and moves on to the residual stream before it. */

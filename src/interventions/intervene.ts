@@ -11,6 +11,8 @@ import { Turns } from './turns.ts';
 /** Logits of one forward run: 64 MiB. */
 const LOGITS_AT_ONCE = 2 ** 24;
 const BATCH_TOKENS = 4096;
+/** Work of planning a feature's edits, in multiply-adds. */
+const PLANNING = 10_000;
 
 /**
  * The intervention engine: edits dictionary features in forward runs of the model and measures what that does. One result
@@ -38,10 +40,14 @@ const BATCH_TOKENS = 4096;
  * BAD_DICTIONARY (one that does not fit the model).
  */
 export async function intervene(model: SubjectModel, request: InterventionRequest, options: InterventionOptions = {}): Promise<InterventionResult[]> {
-  const planned = request.interventions.map((_, place) => planIntervention(request, place, model.info));
+  const turns = new Turns();
+  const planned: Planned[] = [];
+  for (const [place, { features }] of request.interventions.entries()) {
+    if (turns.due(PLANNING + features.length * PLANNING)) await turns.give();
+    planned.push(planIntervention(request, place, model.info));
+  }
   const bounds: BatchBounds = { tokens: options.batchTokens ?? BATCH_TOKENS, rows: Math.max(2, Math.floor(LOGITS_AT_ONCE / model.info.vocabSize)) };
   const results: InterventionResult[] = [];
-  const turns = new Turns();
   await inLanes(work(model, request.prompts, planned, bounds), model.concurrency + 1, async ({ batch, clean: started }) => {
     const clean = await started();
     const edited = await editedRuns(model, batch, clean, turns);

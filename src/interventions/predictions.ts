@@ -9,6 +9,9 @@ import type { InterventionResult } from './intervention.ts';
 import { tapOf, type RunRows } from './runRows.ts';
 import type { Turns } from './turns.ts';
 
+/** Work of two softmaxes and two divergences per token of the vocabulary, in multiply-adds. */
+const EXPONENTIALS = 32;
+
 type Predictions = Pick<InterventionResult, 'predictions' | 'logits'>;
 
 /** One position of one intervention: where each run's prediction there is to be found. */
@@ -49,9 +52,9 @@ export async function predictions(model: SubjectModel, batch: readonly EditedRow
     const chunk = items.slice(from, from + perChunk);
     const logitsOf = last ? lastLogits(vocab) : await readOut(model, chunk);
     for (const { row, i, position, base, target, patched } of chunk) {
-      if (turns.due(4 * 8 * vocab)) await turns.give();
       const { planned } = batch[row];
       const { measures } = planned.intervention;
+      if (turns.due(vocab * (EXPONENTIALS + 4 * (measures.topTokens ?? 0)))) await turns.give();
       const [inBase, inPatched] = [logitsOf(base, position), logitsOf(patched, position)];
       const inTarget = target === null ? null : logitsOf(target, position);
       checkDefined(inBase.data, inPatched, vocab, inBase.at, planned.name);

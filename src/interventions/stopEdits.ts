@@ -95,11 +95,12 @@ export async function replaceAt(members: readonly Member[], row: RowEdits, here:
 async function replace({ weights, rows, hook, edit, changed }: Reading, here: RunRows, edits: StopEdits, first: number, turns: Turns): Promise<void> {
   const codes = rows.run.codes.get(weights);
   invariant(codes !== undefined, `dictionary ${weights.config.name} was not encoded`);
-  const { dIn, dOut, k, nFeatures } = weights.config;
+  const { dIn, dOut } = weights.config;
   const [x, y] = [tapOf(rows.run.taps, hook), tapOf(here.run.taps, edit)];
   const delta = edits.at(edit);
   for (const [t, byFeature] of changed) {
-    if (turns.due(dOut * (k ?? Math.ceil(nFeatures / 16)) + (weights.skip?.length ?? 0))) await turns.give();
+    const active = codes.offsets[rows.first + t + 1] - codes.offsets[rows.first + t] + byFeature.size;
+    if (turns.due(dOut * active + (weights.skip?.length ?? 0))) await turns.give();
     writeReconstruction(delta, (first + t) * dOut, weights, codes, rows.first + t, byFeature, { data: x, at: (rows.first + t) * dIn }, { data: y, at: (here.first + t) * dOut });
   }
 }

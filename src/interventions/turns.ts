@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** Multiply-adds, or exponentials times eight, done on this thread before others get a turn: a few milliseconds. */
+/** Multiply-adds, or what takes as long, done on this thread before others get a turn: a few milliseconds. */
 const WORK_AT_ONCE = 4_000_000;
 
 /** Counts what is computed on this thread, so that long loops leave the event loop free. One per call. */
