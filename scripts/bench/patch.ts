@@ -27,7 +27,7 @@ const ROUNDS = Number(process.argv[2] ?? 3);
 const THREADS = Number(process.env['THREADS'] ?? availableParallelism());
 const LAYER = Number(process.env['LAYER'] ?? 2);
 const PYTHON = process.env['PYTHON'] ?? 'python3';
-const [T, D, F, PROMPTS, SINGLES, PER_PROMPT, BATCH, FACTOR] = [32, 512, 2048, 8, 30, 32, 32, -3];
+const [T, D, F, PROMPTS, SINGLES, PER_PROMPT, BATCH, FACTOR] = [32, 512, 2048, 8, 30, 32, 32, -30];
 const scratch = mkdtempSync(join(tmpdir(), 'patch-bench-'));
 
 interface Measured {
@@ -83,9 +83,10 @@ function percentile(list: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
 }
 
+/** Theirs are sums in float32, good to some 1e-6. */
 function checkSame(ours: Measured, theirs: Measured): void {
   for (const [i, kl] of ours.kl.entries()) {
-    if (!(Math.abs(kl - theirs.kl[i]) <= 1e-6 + 1e-3 * theirs.kl[i])) throw new Error(`the two sides disagree at ${i}: KL ${kl} and ${theirs.kl[i]}`);
+    if (!(Math.abs(kl - theirs.kl[i]) <= 5e-6 + 1e-3 * theirs.kl[i])) throw new Error(`the two sides disagree at ${i}: KL ${kl} and ${theirs.kl[i]}`);
   }
 }
 
