@@ -1,8 +1,7 @@
 import type { ExplainPrompt } from './explainPrompt.ts';
 import type { ExplainSubject } from './explainSubject.ts';
-import { FEW_SHOT_FEATURES } from './fewShotFeatures.ts';
+import { fewShotTurns } from './fewShotTurns.ts';
 import { markedFragment } from './markedFragment.ts';
-import type { PromptMessage } from './promptMessage.ts';
 import { ESCAPES_EXPLAINED } from './shownText.ts';
 
 const BEGINNING = 'Phrase:';
@@ -19,14 +18,7 @@ export const maxActLogits: ExplainPrompt = {
   version: 'max-act-logits-v1',
   maxTokens: 60,
   beginning: BEGINNING,
-  render: (subject) => [
-    { role: 'system', content: SYSTEM },
-    ...FEW_SHOT_FEATURES.flatMap((feature): PromptMessage[] => [
-      { role: 'user', content: question(feature) },
-      { role: 'assistant', content: feature.description },
-    ]),
-    { role: 'user', content: question(subject) },
-  ],
+  render: (subject) => fewShotTurns(SYSTEM, subject, question),
 };
 
 function question({ fragments, promoted, suppressed }: ExplainSubject): string {

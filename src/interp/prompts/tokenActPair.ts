@@ -1,7 +1,6 @@
 import type { ExplainPrompt } from './explainPrompt.ts';
 import type { ExplainSubject } from './explainSubject.ts';
-import { FEW_SHOT_FEATURES } from './fewShotFeatures.ts';
-import type { PromptMessage } from './promptMessage.ts';
+import { fewShotTurns } from './fewShotTurns.ts';
 import type { ShownToken } from './showFragment.ts';
 import { ESCAPES_EXPLAINED } from './shownText.ts';
 
@@ -30,14 +29,7 @@ export const tokenActPair: ExplainPrompt = {
   version: 'token-act-pair-v1',
   maxTokens: 60,
   beginning: BEGINNING,
-  render: (subject) => [
-    { role: 'system', content: SYSTEM },
-    ...FEW_SHOT_FEATURES.flatMap((feature, i): PromptMessage[] => [
-      { role: 'user', content: question(feature, i + 1) },
-      { role: 'assistant', content: `${feature.description}.` },
-    ]),
-    { role: 'user', content: question(subject, FEW_SHOT_FEATURES.length + 1) },
-  ],
+  render: (subject) => fewShotTurns(SYSTEM, subject, question, (description) => `${description}.`),
 };
 
 function question({ fragments }: ExplainSubject, number: number): string {
