@@ -146,6 +146,8 @@ export async function startOpenaiServer(options: OpenaiServerOptions = {}): Prom
       if (!http.destroyed || http.complete) response.writeHead(500, { 'x-should-retry': 'false' }).end(String(error));
     });
   });
+  // By default idle connections are closed after 5 s, just when a client that waited as long for an answer asks again.
+  server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
