@@ -122,7 +122,8 @@ export async function startOpenaiServer(options: OpenaiServerOptions = {}): Prom
 
     const arrival = arrivals.get(key) ?? 0;
     arrivals.set(key, arrival + 1);
-    const fault = faultFor(options.faults, key, arrival);
+    // By what is asked, not by the key: that depends on the port, and would draw other faults every time.
+    const fault = faultFor(options.faults, `${request.path} ${JSON.stringify(request.body)}`, arrival);
     if (fault !== null) faults.set(fault, (faults.get(fault) ?? 0) + 1);
     if (fault !== null && isBeforeWork(fault)) {
       note(0, fault);
@@ -146,8 +147,6 @@ export async function startOpenaiServer(options: OpenaiServerOptions = {}): Prom
       if (!http.destroyed || http.complete) response.writeHead(500, { 'x-should-retry': 'false' }).end(String(error));
     });
   });
-  // By default idle connections are closed after 5 s, just when a client that waited as long for an answer asks again.
-  server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,

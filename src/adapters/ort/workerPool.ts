@@ -1,4 +1,4 @@
-import type { MessagePort } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { OutsideError, messageOf } from '../../domain/errors.ts';
 
@@ -13,9 +13,8 @@ export class WorkerPool<Task, Result> {
   readonly #pool: Piscina<Task, Result>;
   readonly #pending = new Set<Promise<unknown>>();
   readonly size: number;
-  readonly #started = Promise.withResolvers<void>();
-  /** Threads that have loaded their module, or failed to. */
-  #settled = 0;
+  /** Until each thread has loaded its module, or ended. */
+  readonly #loading = new Map<Worker, Promise<void>>();
   #closed: Promise<void> | undefined;
 
   /** `file` exports the task's function as default; `setup` is its workerData. */
@@ -28,12 +27,9 @@ export class WorkerPool<Task, Result> {
       concurrentTasksPerWorker: tasksPerThread,
       workerData: setup,
     });
-    const settle = (): void => {
-      if (++this.#settled >= size) this.#started.resolve();
-    };
-    this.#pool.on('workerCreate', settle); // the pool's word for a thread that is ready
+    this.#watch();
     // A thread that dies between tasks is replaced by the pool; there is nobody else to tell.
-    this.#pool.on('error', settle);
+    this.#pool.on('error', () => queueMicrotask(() => this.#watch()));
   }
 
   /** `handedOver`: parts of the task that move to the thread instead of being copied. */
@@ -47,6 +43,21 @@ export class WorkerPool<Task, Result> {
       throw new OutsideError('onnxruntime', `a model run failed: ${messageOf(cause)}`, { cause });
     } finally {
       this.#pending.delete(running);
+      this.#watch();
+    }
+  }
+
+  /** A thread's first message says that its module is loaded. (The pool's own event for it comes at once for the first threads.) */
+  #watch(): void {
+    for (const thread of this.#pool.threads) {
+      if (this.#loading.has(thread)) continue;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      thread.once('message', () => resolve());
+      thread.once('exit', () => {
+        resolve();
+        this.#loading.delete(thread);
+      });
+      this.#loading.set(thread, promise);
     }
   }
 
@@ -58,9 +69,11 @@ export class WorkerPool<Task, Result> {
 
   async #end(): Promise<void> {
     await Promise.allSettled(this.#pending);
-    // Ending a thread while it loads its module aborts the whole process (Node 24: CreateRequiredModuleFacade).
-    const patience = AbortSignal.timeout(LOADING_MS);
-    await Promise.race([this.#started.promise, new Promise((resolve) => patience.addEventListener('abort', resolve))]);
+    // Ending a thread while it loads its module aborts the whole process (Node 24, and onnxruntime's module too).
+    const patience = Promise.withResolvers<void>();
+    const timer = setTimeout(patience.resolve, LOADING_MS); // also keeps the process alive: the threads do not
+    await Promise.race([Promise.all(this.#loading.values()), patience.promise]);
+    clearTimeout(timer);
     await this.#pool.destroy();
   }
 }
