@@ -8,6 +8,7 @@ import { buildCommand } from './commands/build.ts';
 import { circuitsCommand } from './commands/circuits.ts';
 import { demoCommand } from './commands/demo.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
+import { experimentCommand } from './commands/experiment.ts';
 import { explainCommand } from './commands/explain.ts';
 import { exportCommand } from './commands/export.ts';
 import { harvestCommand } from './commands/harvest.ts';
@@ -25,7 +26,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, loadCommand, reportCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, experimentCommand, loadCommand, reportCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
 
 try {
   await program.parseAsync();

@@ -108,3 +108,18 @@ export interface CircuitEdge {
   /** Contexts measured. */
   readonly n: number;
 }
+
+/** Effect of a feature on the prediction of an output token, measured by ablating the feature over contexts that token follows. */
+export interface OutputEdge {
+  readonly sourceDictionary: string;
+  readonly sourceIndex: number;
+  /** Id in the vocabulary. */
+  readonly tokenId: number;
+  /** The token as text. */
+  readonly token: string;
+  /** Mean over contexts of log p(token) − log p_ablated(token), in nats; positive = the feature makes the token likelier. */
+  readonly effect: number;
+  readonly standardError: number;
+  /** Contexts measured. */
+  readonly n: number;
+}

@@ -1,4 +1,22 @@
+import type { DictionaryWeights } from '../domain/dictionary.ts';
 import type { ModelInfo } from '../domain/model.ts';
+
+/** What is done to one feature's activation c at every position written (and, where asked, read): x′ = x + (ĉ − c) f, error term kept. */
+export interface SteeredFeature {
+  readonly weights: DictionaryWeights;
+  readonly index: number;
+  readonly operation:
+    | { readonly kind: 'add'; readonly value: number } // ĉ = c + value
+    | { readonly kind: 'set'; readonly value: number } // clamp: ĉ = value
+    | { readonly kind: 'scale'; readonly factor: number } // ĉ = factor · c
+    | { readonly kind: 'ablate' }; // ĉ = 0
+}
+
+export interface Steering {
+  readonly features: readonly SteeredFeature[];
+  /** First position whose activations are edited, from 0: 0 steers the prompt too, the prompt's length − 1 only what is written. */
+  readonly from: number;
+}
 
 export interface GenerateRequest {
   readonly ids: Int32Array;
@@ -14,6 +32,8 @@ export interface GenerateRequest {
   readonly stopIds: readonly number[];
   /** Alternatives reported per generated token, 0 to 20. */
   readonly topLogprobs: number;
+  /** Features edited at every step; the keys and values kept are those of the edited run. */
+  readonly steering?: Steering;
 }
 
 export interface ScoredToken {
