@@ -1,23 +1,23 @@
 import { join } from 'node:path';
 import { openCatalog } from '../../src/adapters/prisma/catalog.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
-import { readCurrentRuns } from '../../src/adapters/files/currentRuns.ts';
 import { readManifest } from '../../src/adapters/files/runStore.ts';
 import { CallerError } from '../../src/domain/errors.ts';
-import type { CircuitEdge } from '../../src/domain/feature.ts';
 import type { ModelInfo } from '../../src/domain/model.ts';
 import type { Run } from '../../src/domain/run.ts';
 import { explanationsOf, load } from '../../src/pipelines/load.ts';
 import type { ExplanationsInput } from '../../src/pipelines/load.ts';
 import type { DictionaryRow, ExplanationSummaryRow } from '../../src/ports/CatalogReader.ts';
-import type { CatalogWriter } from '../../src/ports/CatalogWriter.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 import { analysedDir, featuresPath, openSet } from './dictionarySet.ts';
+import { loadCircuitsOf } from './loadCircuits.ts';
 
 export interface Loaded {
   readonly loaded: readonly string[];
   readonly reused: readonly string[];
   readonly edges: number;
+  /** Effects of features on output tokens. */
+  readonly outputs: number;
 }
 
 /**
@@ -68,8 +68,9 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
       loaded.push(name);
     }
     if (reused.length > 0) progress.say(`load: reused ${reused.map((name) => `${info.name}/${name}`).join(', ')}`);
-    const edges = await loadCircuits(workspace, catalog.writer, info.name, set, new Map(members.map(({ name, weights }) => [name, weights.config.weightsHash])));
-    return { loaded, reused, edges };
+    const now = await catalog.reader.dictionaries({ model: info.name });
+    const circuits = await loadCircuitsOf(workspace, catalog.writer, info.name, set, new Map(now.map(({ name, weightsHash }) => [name, weightsHash])));
+    return { loaded, reused, edges: circuits.edges, outputs: circuits.outputs };
   } finally {
     await catalog.close();
   }
@@ -88,20 +89,3 @@ function isLoaded(row: DictionaryRow, weightsHash: string, runs: { train: Run; a
 function isExplained(summaries: readonly ExplanationSummaryRow[], { explainer, run }: ExplanationsInput): boolean {
   return summaries.some((summary) => summary.explainer === explainer && summary.run === run.key);
 }
-
-async function loadCircuits({ config, artefacts, progress }: Workspace, writer: CatalogWriter, model: string, set: string, hashes: ReadonlyMap<string, string>): Promise<number> {
-  const current = await readCurrentRuns(config.home, model);
-  if (current === null) throw new CallerError('NOT_FOUND', `no runs of model ${model} in ${config.home}`);
-  const circuits = current.circuits[set];
-  if (circuits === undefined) return 0;
-  const { run, dir } = await readManifest(join(config.home, circuits));
-  const stale = Object.entries(run.inputs).find(([name, hash]) => hashes.has(name) && hashes.get(name) !== hash);
-  if (stale !== undefined) {
-    progress.say(`load: left out the circuit edges, which were measured on an earlier ${model}/${stale[0]}; run the circuits stage again`);
-    return 0;
-  }
-  const edges = await writer.loadEdges(model, run, artefacts.readRecords<CircuitEdge>(join(dir, 'edges.ndjson')), [...hashes.keys()]);
-  progress.say(`load: ${edges} circuit edges`);
-  return edges;
-}
-

@@ -132,6 +132,43 @@ export interface EdgeRow {
   readonly run: string;
 }
 
+/** A token of a model's vocabulary. */
+export interface TokenKey {
+  readonly model: string;
+  readonly id: number;
+}
+
+/** Measured effect of a feature on the prediction of a token, in nats; see OutputEdge. */
+export interface OutputEdgeRow {
+  readonly source: FeatureKey;
+  readonly tokenId: number;
+  readonly effect: number;
+  readonly standardError: number;
+  readonly n: number;
+  readonly run: string;
+}
+
+/** What to collect of the graph that ends in a feature or a token. */
+export interface CircuitRequest {
+  readonly target: FeatureKey | TokenKey;
+  /** Steps from the target at most. */
+  readonly depth: number;
+  /** Edges of smaller |effect| are left out. */
+  readonly minEffect: number;
+  /** Strongest edges into each feature, and into the token. */
+  readonly perNode: number;
+  /** Edges at most: nearest the target first, of those at one distance the strongest. */
+  readonly limit: number;
+}
+
+/** Each feature once, at its least distance from the target; its incoming edges there, so nothing is followed twice. */
+export interface CircuitRows {
+  /** Of the edge's target, from 0. By depth, then strongest first. */
+  readonly edges: readonly ({ readonly depth: number } & ({ readonly kind: 'feature'; readonly row: EdgeRow } | { readonly kind: 'token'; readonly row: OutputEdgeRow }))[];
+  /** Whether there are edges that `limit` left out. */
+  readonly truncated: boolean;
+}
+
 export type FeatureOrder = 'INDEX' | 'DENSITY_ASC' | 'DENSITY_DESC' | 'MAX_ACTIVATION_DESC' | 'SCORE_DESC';
 
 export interface FeatureFilter {
@@ -175,6 +212,14 @@ export interface CatalogReader {
   exemplars(keys: readonly FeatureKey[], kinds: readonly ExemplarKind[], limit: number): Promise<readonly (readonly Exemplar[])[]>;
   /** Strongest |effect| first. `incoming`: edges whose target is the key. */
   edges(keys: readonly FeatureKey[], direction: 'incoming' | 'outgoing', limit: number): Promise<readonly (readonly EdgeRow[])[]>;
+  /** Tokens whose prediction each feature changes; strongest |effect| first. */
+  outputEdges(keys: readonly FeatureKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]>;
+  /** Features that change the prediction of each token; strongest |effect| first. */
+  tokenSources(keys: readonly TokenKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]>;
+  /** The graph upstream of a feature or a token, in one statement. */
+  circuit(request: CircuitRequest): Promise<CircuitRows>;
+  /** Ids of a model's tokens whose display text is exactly this, ascending, at most `limit`. */
+  tokensNamed(model: string, text: string, limit: number): Promise<readonly number[]>;
   /** Display text of token ids of a model's vocabulary; null for unknown ids. */
   tokens(model: string, ids: readonly number[]): Promise<readonly (string | null)[]>;
   runs(keys: readonly string[]): Promise<readonly (Run | null)[]>;

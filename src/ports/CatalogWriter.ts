@@ -1,5 +1,5 @@
 import type { DictionaryConfig, DictionaryQuality } from '../domain/dictionary.ts';
-import type { CircuitEdge, ExplainOutcome, Explanation, FeatureAnalysis } from '../domain/feature.ts';
+import type { CircuitEdge, ExplainOutcome, Explanation, FeatureAnalysis, OutputEdge } from '../domain/feature.ts';
 import type { Run } from '../domain/run.ts';
 import type { ModelRow } from './CatalogReader.ts';
 
@@ -39,6 +39,20 @@ export interface DictionaryLoad {
   readonly explanations: readonly ExplanationsLoad[];
 }
 
+/** What one circuits run measured, each edge at most once. */
+export interface CircuitsLoad {
+  readonly run: Run;
+  readonly edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>;
+  /** Absent where the run measured no effects on output tokens. */
+  readonly outputs?: AsyncIterable<OutputEdge> | Iterable<OutputEdge>;
+}
+
+/** Rows written. */
+export interface CircuitCounts {
+  readonly edges: number;
+  readonly outputs: number;
+}
+
 export interface CatalogWriter {
   /** Inserts or updates the model and its token texts (index = id). */
   loadModel(model: ModelRow, tokens: readonly string[]): Promise<void>;
@@ -65,9 +79,10 @@ export interface CatalogWriter {
    */
   saveSkip(target: DictionaryTarget, run: Run, skip: FeatureSkip): Promise<void>;
   /**
-   * Replaces the edges among the dictionaries named (all of the model when absent) by those of a circuits run, in one
-   * transaction. The dictionaries must be loaded; an edge to another one is refused.
+   * Replaces the edges among the dictionaries named (all of the model when absent), and theirs to output tokens, by those of
+   * circuits runs, in one transaction; an edge that several runs measured is as in the first. The dictionaries must be loaded;
+   * an edge to another one is refused.
    */
-  loadEdges(model: string, run: Run, edges: AsyncIterable<CircuitEdge> | Iterable<CircuitEdge>, among?: readonly string[]): Promise<number>;
+  loadCircuits(model: string, circuits: readonly CircuitsLoad[], among?: readonly string[]): Promise<CircuitCounts>;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { DictionaryConfig } from '../../src/domain/dictionary.ts';
-import type { CircuitEdge, Exemplar, ExemplarKind, ExplainOutcome, FeatureAnalysis } from '../../src/domain/feature.ts';
+import type { CircuitEdge, Exemplar, ExemplarKind, ExplainOutcome, FeatureAnalysis, OutputEdge } from '../../src/domain/feature.ts';
 import type { Run } from '../../src/domain/run.ts';
 import { Rng } from '../../src/math/rng.ts';
 import type { CatalogWriter } from '../../src/ports/CatalogWriter.ts';
@@ -134,7 +134,7 @@ export async function loadSeeded(writer: CatalogWriter, config: DictionaryConfig
 
 /**
  * A small synthetic catalog: model `toy`, one dictionary per layer, every feature with exemplars of all kinds, four of five
- * explained, and `(layer, i) → (layer + 1, i)` and `(layer, i + 1) → (layer + 1, i)` edges.
+ * explained, `(layer, i) → (layer + 1, i)` and `(layer, i + 1) → (layer + 1, i)` edges, and `(layer, i) → token i`, `→ token i + 1`.
  */
 export async function seedCatalog(writer: CatalogWriter, options: SeedOptions = {}): Promise<void> {
   const { features = 40, layers = 2, seed = 7 } = options;
@@ -158,7 +158,7 @@ export async function seedCatalog(writer: CatalogWriter, options: SeedOptions = 
   for (let layer = 0; layer < layers; layer++) {
     await loadSeeded(writer, seedConfig(layer, features), `dictionaries/${layer}`, layer, seed);
   }
-  await writer.loadEdges(model, seedRun('circuits', seed), seedEdges(layers, features));
+  await writer.loadCircuits(model, [{ run: seedRun('circuits', seed), edges: seedEdges(layers, features), outputs: seedOutputs(layers, features) }]);
 }
 
 function* seedEdges(layers: number, features: number): Iterable<CircuitEdge> {
@@ -174,6 +174,18 @@ function* seedEdges(layers: number, features: number): Iterable<CircuitEdge> {
           standardError: 0.125,
           n: 16,
         };
+      }
+    }
+  }
+}
+
+/** Effects on tokens are stronger from later layers: layer + 1, and minus half that on the next token. */
+function* seedOutputs(layers: number, features: number): Iterable<OutputEdge> {
+  for (let layer = 0; layer < layers; layer++) {
+    for (let i = 0; i < features; i++) {
+      for (const step of [0, 1]) {
+        const tokenId = (i + step) % TOY.vocab;
+        yield { sourceDictionary: `${layer}-tied-r2`, sourceIndex: i, tokenId, token: ` t${tokenId}`, effect: (layer + 1) * (step === 0 ? 1 : -0.5), standardError: 0.25, n: 9 };
       }
     }
   }

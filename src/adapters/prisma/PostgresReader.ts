@@ -3,9 +3,11 @@ import type { Exemplar, ExemplarKind } from '../../domain/feature.ts';
 import type { PatchRun } from '../../domain/patch.ts';
 import type { Run } from '../../domain/run.ts';
 import type {
-  CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureCursor, FeatureFilter, FeatureKey, FeatureOrder,
-  FeaturePage, FeatureRow, ModelRow, ScoreRow, SkipRow,
+  CatalogReader, CircuitRequest, CircuitRows, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureCursor, FeatureFilter,
+  FeatureKey, FeatureOrder, FeaturePage, FeatureRow, ModelRow, OutputEdgeRow, ScoreRow, SkipRow, TokenKey,
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
+import { circuitQuery, circuitRows } from './circuitQuery.ts';
+import type { CircuitLevel } from './circuitQuery.ts';
 import { pageQuery } from './featurePage.ts';
 import type { Prisma, PrismaClient } from './generated/client.ts';
 import { kindCode, kindOf, unpackWindows } from './pack.ts';
@@ -52,10 +54,27 @@ const EDGES = (near: 'source' | 'target', far: 'source' | 'target'): string => `
     ORDER BY strength DESC, ${far}_dictionary_id, ${far}_index LIMIT $3) e
   ORDER BY k.n, abs(e.effect) DESC, e.${far}_dictionary_id, e.${far}_index`;
 
+const OUTPUT_EDGES = `SELECT k.n, e.* FROM ${KEYS}
+  CROSS JOIN LATERAL (
+    SELECT source_dictionary_id, source_index, token_id, effect, standard_error, n AS contexts, run FROM output_edge
+    WHERE source_dictionary_id = k.d AND source_index = k.i ORDER BY strength DESC, token_id LIMIT $3) e
+  ORDER BY k.n, abs(e.effect) DESC, e.token_id`;
+
+/** The same by token: models' names for dictionaries. */
+const TOKEN_SOURCES = `SELECT k.n, e.* FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS k(model, t, n)
+  CROSS JOIN LATERAL (SELECT id FROM model WHERE name = k.model LIMIT 1) m
+  CROSS JOIN LATERAL (
+    SELECT source_dictionary_id, source_index, token_id, effect, standard_error, n AS contexts, run FROM output_edge
+    WHERE model_id = m.id AND token_id = k.t ORDER BY strength DESC, source_dictionary_id, source_index LIMIT $3) e
+  ORDER BY k.n, abs(e.effect) DESC, e.source_dictionary_id, e.source_index`;
+
+const TOKENS_NAMED = `SELECT t.id FROM token t JOIN model m ON m.id = t.model_id WHERE m.name = $1 AND t.text = $2 ORDER BY t.id LIMIT $3`;
+
 const TOKENS = `SELECT k.n, t.text FROM unnest($2::int[]) WITH ORDINALITY AS k(id, n)
   JOIN model m ON m.name = $1
   CROSS JOIN LATERAL (SELECT text FROM token WHERE model_id = m.id AND id = k.id LIMIT 1) t`;
 
+type OutputEdgeCells = [string, number, number, number, number, number, number, string];
 type ScoreCells = [string, string, string | null, number | null, string | null, number, number | null, number | null];
 
 /** Small tables through Prisma, the big ones by prepared SQL: one statement a batch, at half the cost of findMany. */
@@ -163,6 +182,24 @@ export class PostgresReader implements CatalogReader {
     return answer;
   }
 
+  async outputEdges(keys: readonly FeatureKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]> {
+    return outputRows(keys.length, await this.#batch<OutputEdgeCells>('output-edges', OUTPUT_EDGES, keys, [limit]));
+  }
+
+  async tokenSources(keys: readonly TokenKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]> {
+    if (keys.length === 0) return [];
+    return outputRows(keys.length, await this.#query<OutputEdgeCells>('token-sources', TOKEN_SOURCES, [keys.map(({ model }) => model), keys.map(({ id }) => id), limit]));
+  }
+
+  async circuit(request: CircuitRequest): Promise<CircuitRows> {
+    const { name, text, values } = circuitQuery(request);
+    return circuitRows(await this.#query<CircuitLevel>(name, text, values), request.limit);
+  }
+
+  async tokensNamed(model: string, text: string, limit: number): Promise<readonly number[]> {
+    return (await this.#query<[number]>('tokens-named', TOKENS_NAMED, [model, text, limit])).map(([id]) => id);
+  }
+
   async tokens(model: string, ids: readonly number[]): Promise<readonly (string | null)[]> {
     const answer: (string | null)[] = ids.map(() => null);
     if (ids.length === 0) return answer;
@@ -207,6 +244,15 @@ export class PostgresReader implements CatalogReader {
     const query = { text, values: [...values], rowMode: 'array' as const };
     return translated(async () => (await this.#pool.query(name === undefined ? query : { ...query, name })).rows as Row[]);
   }
+}
+
+/** Rows (place in the batch from 1, cells) as a list of edges a key. */
+function outputRows(keys: number, rows: readonly OutputEdgeCells[]): OutputEdgeRow[][] {
+  const answer: OutputEdgeRow[][] = Array.from({ length: keys }, () => []);
+  for (const [n, dictionaryId, index, tokenId, effect, standardError, contexts, run] of rows) {
+    answer[Number(n) - 1]!.push({ source: { dictionaryId, index }, tokenId, effect, standardError, n: contexts, run });
+  }
+  return answer;
 }
 
 function scoreOf([scorer, judge, promptVersion, value, undefinedReason, n, low, high]: ScoreCells): ScoreRow {

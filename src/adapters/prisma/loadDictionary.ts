@@ -104,6 +104,7 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
     }
     await client.query('DELETE FROM circuit_edge WHERE source_dictionary_id = $1', [old.id]);
     await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = $1', [old.id]);
+    await client.query('DELETE FROM output_edge WHERE source_dictionary_id = $1', [old.id]);
   }
   const columns = Object.keys(values);
   const places = columns.map((_, i) => `$${i + 1}`);

@@ -7,7 +7,7 @@ import { withCatalog } from '../../helpers/withCatalog.ts';
 
 const PER_DICTIONARY = 10_000;
 const NAMES = ['0-a', '1-a'];
-const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_skip', 'explanation_word', 'feature', 'score', 'token'];
+const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_skip', 'explanation_word', 'feature', 'output_edge', 'score', 'token'];
 /** Past five runs PostgreSQL may change from plans for the values at hand to a general one; both must use indices. */
 const REPEATS = 6;
 
@@ -32,7 +32,10 @@ test('no read scans a big table', () =>
     await writer.loadModel(MODEL, Array.from({ length: 20_000 }, (_, id) => `token ${id}`));
     for (const name of NAMES) await writer.loadDictionary(makeLoad(name, PER_DICTIONARY, [], { config: makeConfig(name, PER_DICTIONARY), features: from(features()), explanations: [{ explainer: 'pattern-v1', run: makeRun('explain'), outcomes: from(outcomes()) }] }));
     const edges = Array.from({ length: 20_000 }, (_, i) => ({ sourceDictionary: NAMES[0]!, sourceIndex: (i * 13) % PER_DICTIONARY, targetDictionary: NAMES[1]!, targetIndex: i >> 1, effect: (i % 100) / 100, standardError: 0.1, n: 10 }));
-    await writer.loadEdges('toy', makeRun('circuits'), edges);
+    // And on from the first dictionary to itself, so that a circuit has more than one level.
+    const back = Array.from({ length: 20_000 }, (_, i) => ({ sourceDictionary: NAMES[0]!, sourceIndex: (i * 7 + 1) % PER_DICTIONARY, targetDictionary: NAMES[0]!, targetIndex: i >> 1, effect: (i % 100) / 100, standardError: 0.1, n: 10 }));
+    const outputs = Array.from({ length: 20_000 }, (_, i) => ({ sourceDictionary: NAMES[i % 2]!, sourceIndex: i >> 1, tokenId: (i * 13) % 200, token: '', effect: (i % 90) / 90, standardError: 0.1, n: 10 }));
+    await writer.loadCircuits('toy', [{ run: makeRun('circuits'), edges: [...edges, ...back], outputs }]);
     await sql('ANALYZE');
 
     const scans = async (): Promise<Record<string, number>> => {
@@ -51,6 +54,10 @@ test('no read scans a big table', () =>
         await reader.exemplars(keys, ['top', 'quantile', 'random'], 5);
         await reader.edges(keys, 'incoming', 5);
         await reader.edges(keys, 'outgoing', 5);
+        await reader.outputEdges(keys, 5);
+        await reader.tokenSources(keys.map(({ index }) => ({ model: 'toy', id: index % 200 })), 5);
+        await reader.tokensNamed('toy', `token ${size}`, 2);
+        for (const target of [{ dictionaryId: ids[1]!, index: size }, { model: 'toy', id: size % 200 }]) await reader.circuit({ target, depth: 4, minEffect: 0.05, perNode: 4, limit: 100 });
         await reader.tokens('toy', keys.map((key) => key.index));
       }
       for (const order of ['INDEX', 'DENSITY_ASC', 'DENSITY_DESC', 'MAX_ACTIVATION_DESC', 'SCORE_DESC'] as const) {
@@ -79,7 +86,7 @@ test('no read scans a big table', () =>
     assert.deepEqual(await scans(), before);
     const used = await sql<{ name: string }>('SELECT indexrelname AS name FROM pg_stat_user_indexes WHERE idx_scan > 0');
     const names = new Set(used.map((row) => row.name));
-    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'explanation_search_idx', 'explanation_word_trigram_idx']) {
+    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'output_edge_tokens_idx', 'output_edge_sources_idx', 'token_text_idx', 'explanation_search_idx', 'explanation_word_trigram_idx']) {
       assert.ok(names.has(name), `${name} is used`);
     }
     // The counter does count.

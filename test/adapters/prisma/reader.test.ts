@@ -24,7 +24,7 @@ const withData = (work: (catalog: TestCatalog, ids: readonly number[]) => Promis
     const names = ['0-a', '1-a', '2-a'];
     for (const [i, name] of names.entries()) await catalog.writer.loadDictionary(makeLoad(name, SIZES[i]!, outcomes(SIZES[i]!), { config: makeConfig(name, SIZES[i]!, { hookPoint: `resid_post.${i}` }) }));
     const edges = Array.from({ length: 12 }, (_, i) => ({ sourceDictionary: '0-a', sourceIndex: i, targetDictionary: '1-a', targetIndex: i % 2, effect: ((i * 5) % 12) / 8 - 0.5, standardError: 0.5, n: 3 }));
-    await catalog.writer.loadEdges('toy', makeRun('circuits'), edges);
+    await catalog.writer.loadCircuits('toy', [{ run: makeRun('circuits'), edges }]);
     const dictionaries = await catalog.reader.dictionaries({ model: 'toy' });
     await work(catalog, dictionaries.map((dictionary) => dictionary.id));
   });

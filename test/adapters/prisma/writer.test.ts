@@ -209,8 +209,8 @@ test('edges: replaced whole, refused whole, and gone with the weights they were 
     await writer.loadDictionary(makeLoad('1-a', 5));
     await writer.loadDictionary(makeLoad('2-a', 5));
     const run = makeRun('circuits');
-    assert.equal(await writer.loadEdges('toy', run, [edge('1-a', 0, '2-a', 1, 0.5), edge('1-a', 1, '2-a', 1, -0.75), edge('1-a', 2, '2-a', 3, 0.25)]), 3);
-    assert.equal(await writer.loadEdges('toy', run, stream([edge('1-a', 0, '2-a', 1, 0.5), edge('1-a', 1, '2-a', 1, -0.75)])), 2);
+    assert.deepEqual(await writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 0, '2-a', 1, 0.5), edge('1-a', 1, '2-a', 1, -0.75), edge('1-a', 2, '2-a', 3, 0.25)] }]), { edges: 3, outputs: 0 });
+    assert.deepEqual(await writer.loadCircuits('toy', [{ run, edges: stream([edge('1-a', 0, '2-a', 1, 0.5), edge('1-a', 1, '2-a', 1, -0.75)]) }]), { edges: 2, outputs: 0 });
     const [one, two] = await reader.dictionaries({});
     const target = { dictionaryId: two!.id, index: 1 };
     const effects = async (): Promise<number[]> => (await reader.edges([target], 'incoming', 10))[0]!.map((found) => found.effect);
@@ -218,10 +218,10 @@ test('edges: replaced whole, refused whole, and gone with the weights they were 
     assert.deepEqual(await reader.edges([{ dictionaryId: one!.id, index: 0 }], 'outgoing', 10), [
       [{ source: { dictionaryId: one!.id, index: 0 }, target, effect: 0.5, standardError: 0.125, n: 20, run: run.key }],
     ]);
-    await assert.rejects(writer.loadEdges('toy', run, [edge('1-a', 0, '2-a', 1, 1), edge('1-a', 0, '2-a', 1, 1)]), caller('BAD_INPUT', /twice/));
-    await assert.rejects(writer.loadEdges('toy', run, [edge('1-a', 0, '9-z', 1, 1)]), caller('NOT_FOUND', /toy\/9-z/));
-    await assert.rejects(writer.loadEdges('toy', run, [edge('1-a', 5, '2-a', 1, 1)]), caller('BAD_INPUT', /feature of an edge in toy\/1-a is 5/));
-    await assert.rejects(writer.loadEdges('toy', run, [edge('1-a', 0, '2-a', 1, NAN)]), caller('BAD_INPUT', /effect of edge .* is NaN/));
+    await assert.rejects(writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 0, '2-a', 1, 1), edge('1-a', 0, '2-a', 1, 1)] }]), caller('BAD_INPUT', /twice/));
+    await assert.rejects(writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 0, '9-z', 1, 1)] }]), caller('NOT_FOUND', /toy\/9-z/));
+    await assert.rejects(writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 5, '2-a', 1, 1)] }]), caller('BAD_INPUT', /feature of an edge in toy\/1-a is 5/));
+    await assert.rejects(writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 0, '2-a', 1, NAN)] }]), caller('BAD_INPUT', /effect of edge .* is NaN/));
     // The same weights again: edges hold. Others: they do not.
     await writer.loadDictionary(makeLoad('1-a', 5));
     assert.deepEqual(await effects(), [-0.75, 0.5]);
@@ -233,10 +233,10 @@ test('edges of one set leave those of another set of the model', () =>
   withModel(async ({ reader, writer }) => {
     for (const name of ['1-a', '2-a', '1-b', '2-b']) await writer.loadDictionary(makeLoad(name, 5));
     const run = makeRun('circuits');
-    await writer.loadEdges('toy', run, [edge('1-a', 0, '2-a', 1, 0.5)], ['1-a', '2-a']);
-    await writer.loadEdges('toy', run, [edge('1-b', 0, '2-b', 1, 0.25)], ['1-b', '2-b']);
-    await writer.loadEdges('toy', run, [edge('1-a', 3, '2-a', 1, 0.75)], ['1-a', '2-a']);
+    await writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 0, '2-a', 1, 0.5)] }], ['1-a', '2-a']);
+    await writer.loadCircuits('toy', [{ run, edges: [edge('1-b', 0, '2-b', 1, 0.25)] }], ['1-b', '2-b']);
+    await writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 3, '2-a', 1, 0.75)] }], ['1-a', '2-a']);
     const targets = (await reader.dictionaries({})).filter(({ name }) => name.startsWith('2-')).map(({ id }) => ({ dictionaryId: id, index: 1 }));
     assert.deepEqual((await reader.edges(targets, 'incoming', 10)).map((found) => found.map(({ effect }) => effect)), [[0.75], [0.25]]);
-    await assert.rejects(writer.loadEdges('toy', run, [edge('1-a', 0, '2-b', 1, 1)], ['1-a', '2-a']), caller('BAD_INPUT', /toy\/2-b: expected one of 1-a, 2-a/));
+    await assert.rejects(writer.loadCircuits('toy', [{ run, edges: [edge('1-a', 0, '2-b', 1, 1)] }], ['1-a', '2-a']), caller('BAD_INPUT', /toy\/2-b: expected one of 1-a, 2-a/));
   }));
