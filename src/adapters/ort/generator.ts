@@ -2,7 +2,8 @@ import { MessageChannel } from 'node:worker_threads';
 import { CallerError, invariant } from '../../domain/errors.ts';
 import type { ModelInfo } from '../../domain/model.ts';
 import type { Generated, GenerateRequest, Generator, ScoredToken } from '../../ports/Generator.ts';
-import type { GeneratorResult, GeneratorTask } from './generatorMessages.ts';
+import type { GeneratorResult, GeneratorTask, PlannedRequest } from './generatorMessages.ts';
+import { planSteering } from './steeringPlan.ts';
 import type { WorkerPool } from './workerPool.ts';
 
 /** Most alternatives reported per token. */
@@ -18,14 +19,19 @@ export class OrtGenerator implements Generator {
     this.#pool = pool;
   }
 
-  /** Throws BAD_INPUT, TEXT_TOO_LONG; OutsideError when the run failed or the generator is closed. */
+  /** Throws BAD_INPUT (also for a steering that makes numbers overflow), TEXT_TOO_LONG, BAD_DICTIONARY; OutsideError when the run failed or the generator is closed. */
   async generate(request: GenerateRequest, onToken?: (token: ScoredToken) => void): Promise<Generated> {
     this.#check(request.ids, request.topLogprobs);
     const { temperature, topP, maxTokens } = request;
     if (!(temperature >= 0 && Number.isFinite(temperature))) throw new CallerError('BAD_INPUT', `temperature: expected 0 or more, found ${temperature}`);
     if (!(topP > 0 && topP <= 1)) throw new CallerError('BAD_INPUT', `topP: expected more than 0 and at most 1, found ${topP}`);
     if (!(Number.isInteger(maxTokens) && maxTokens >= 0)) throw new CallerError('BAD_INPUT', `maxTokens: expected a whole number, found ${maxTokens}`);
-    const result = onToken === undefined ? await this.#pool.run({ kind: 'generate', request, port: null }) : await this.#heard(request, onToken);
+    const planned = { ...request, steering: request.steering === undefined ? null : planSteering(request.steering, this.info) };
+    const result = onToken === undefined ? await this.#pool.run({ kind: 'generate', request: planned, port: null }) : await this.#heard(planned, onToken);
+    if (result.kind === 'overflow') {
+      const message = `the steered run overflows at position ${result.position}: choose smaller values or factors, or fewer features`;
+      throw new CallerError('BAD_INPUT', message, { field: ['steering', 'features'] });
+    }
     invariant(result.kind === 'generate', 'an answer to another question');
     return { tokens: result.tokens, finish: result.finish };
   }
@@ -35,6 +41,7 @@ export class OrtGenerator implements Generator {
     this.#check(ids, topLogprobs);
     if (!(Number.isInteger(from) && from >= 1 && from <= ids.length)) throw new CallerError('BAD_INPUT', `from: expected 1 to ${ids.length}, found ${from}`);
     const result = await this.#pool.run({ kind: 'score', ids, from, top: topLogprobs });
+    invariant(result.kind === 'score', 'an answer to another question');
     return result.tokens;
   }
 
@@ -43,7 +50,7 @@ export class OrtGenerator implements Generator {
   }
 
   /** A listener that throws fails the request, after its run. */
-  async #heard(request: GenerateRequest, onToken: (token: ScoredToken) => void): Promise<GeneratorResult> {
+  async #heard(request: PlannedRequest, onToken: (token: ScoredToken) => void): Promise<GeneratorResult> {
     const { port1, port2 } = new MessageChannel();
     let heard = 0;
     let failure: { readonly cause: unknown } | undefined;
@@ -61,7 +68,7 @@ export class OrtGenerator implements Generator {
       const result = await this.#pool.run({ kind: 'generate', request, port: port2 }, [port2]);
       // The answer may overtake the last tokens.
       port1.off('message', hear);
-      for (const token of result.tokens.slice(heard)) hear(token);
+      if (result.kind !== 'overflow') for (const token of result.tokens.slice(heard)) hear(token);
       if (failure !== undefined) throw failure.cause;
       return result;
     } finally {

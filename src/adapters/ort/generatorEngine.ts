@@ -1,11 +1,12 @@
 import { invariant } from '../../domain/errors.ts';
 import { Rng } from '../../math/rng.ts';
 import { sampleToken, scoreToken } from '../../math/sampling.ts';
-import type { GenerateRequest, ScoredToken } from '../../ports/Generator.ts';
-import type { GeneratorResult } from './generatorMessages.ts';
+import type { ScoredToken } from '../../ports/Generator.ts';
+import type { GeneratorResult, PlannedRequest } from './generatorMessages.ts';
 import type { GeneratorSession } from './generatorSession.ts';
 import { Slots } from './generatorSlots.ts';
 import type { Slot } from './generatorSlots.ts';
+import type { PlannedSteering } from './steeringPlan.ts';
 
 /** Tokens of a prompt read at once: enough to be bound by arithmetic, short enough that other rows go on writing between. */
 const PIECE = 256;
@@ -20,7 +21,7 @@ const BLOCK = 16;
 interface Job {
   readonly prompt: Int32Array;
   /** Null for one that only scores. */
-  readonly request: GenerateRequest | null;
+  readonly request: PlannedRequest | null;
   /** First place whose token is scored; of a generating one the prompt's length. */
   readonly from: number;
   readonly top: number;
@@ -36,7 +37,8 @@ interface Job {
 /**
  * Serves many requests with one session: prompts are read in pieces, one request at a time; rows that write take their next
  * token together, so that the weights are read from memory once for all of them. What a request gets does not depend on
- * what else runs or ran: rows of one run do not see each other, and each sums in the same order whatever their number.
+ * what else runs or ran: rows of one run do not see each other, and each sums in the same order whatever their number. Rows with
+ * different steerings take their tokens in runs of their own, positions before the first edited one in unsteered runs.
  */
 export class GeneratorEngine {
   readonly #session: GeneratorSession;
@@ -54,7 +56,7 @@ export class GeneratorEngine {
     this.#slots = new Slots(session.store, reuse);
   }
 
-  generate(request: GenerateRequest, onToken: ((token: ScoredToken) => void) | null): Promise<GeneratorResult> {
+  generate(request: PlannedRequest, onToken: ((token: ScoredToken) => void) | null): Promise<GeneratorResult> {
     const room = this.#session.store.maxLength - request.ids.length;
     invariant(request.ids.length > 0 && room >= 0, 'a prompt that fits');
     if (room === 0 || request.maxTokens === 0) return Promise.resolve({ kind: 'generate', tokens: [], finish: 'length', reused: 0 });
@@ -82,8 +84,7 @@ export class GeneratorEngine {
       this.#admit();
       const [next] = this.#reading;
       if (next !== undefined) await this.#attempt([next], () => this.#read(next));
-      const rows = [...this.#writing];
-      if (rows.length > 0) await this.#attempt(rows, () => this.#write(rows));
+      for (const [steering, rows] of alike(this.#writing)) await this.#attempt(rows, () => this.#write(rows, steering));
     }
     this.#running = false;
   }
@@ -103,7 +104,7 @@ export class GeneratorEngine {
   #admit(): void {
     while (this.#waiting.length > 0) {
       const job = this.#waiting[0];
-      const slot = this.#slots.take(job.prompt, toRead(job).first);
+      const slot = this.#slots.take(job.prompt, toRead(job).first, job.request?.steering);
       if (slot === undefined) return;
       this.#waiting.shift();
       job.slot = slot;
@@ -118,14 +119,17 @@ export class GeneratorEngine {
     const { prompt } = job;
     const start = slot.ids.length;
     const { first, end } = toRead(job);
-    const count = Math.min(PIECE, end - start);
+    const steering = steeringAt(job, start);
+    // A piece is edited from its first position on, or not at all.
+    const unsteered = steering === null ? (job.request?.steering?.from ?? Infinity) - start : Infinity;
+    const count = Math.min(PIECE, end - start, unsteered);
     const wanted: number[] = [];
     for (let t = Math.max(start, first); t < start + count; t++) wanted.push(t - start);
     // One token more, whose place the next one overwrites; there is room, since a row's last token is never read.
     const cols = count % BLOCK === 1 ? count + 1 : count;
     const ids = new Int32Array(cols);
     ids.set(prompt.subarray(start, start + count));
-    const logits = await this.#session.run({ first: slot.index, rows: 1, ids, cols, starts: [start], wanted });
+    const logits = await this.#session.run({ first: slot.index, rows: 1, ids, cols, starts: [start], wanted, steering });
     for (let t = start; t < start + count; t++) slot.ids.push(prompt[t]);
     slot.read = slot.ids.length;
     if (job.request === null) {
@@ -139,7 +143,7 @@ export class GeneratorEngine {
   }
 
   /** One more token for each of the rows, in one run over all slots from the first of theirs to the last. */
-  async #write(jobs: readonly Job[]): Promise<void> {
+  async #write(jobs: readonly Job[], steering: PlannedSteering | null): Promise<void> {
     const byIndex = new Map(jobs.map((job) => [job.slot!.index, job]));
     const first = Math.min(...byIndex.keys());
     const rows = Math.max(...byIndex.keys()) - first + 1;
@@ -156,7 +160,7 @@ export class GeneratorEngine {
       // A slot between that only comes along writes behind what it holds. A place is left: a row's last token is never written.
       starts.push(slot.ids.length);
     }
-    const logits = await this.#session.run({ first, rows, ids, cols: 1, starts, wanted });
+    const logits = await this.#session.run({ first, rows, ids, cols: 1, starts, wanted, steering });
     for (const [index, row] of wanted.entries()) {
       const job = byIndex.get(first + row)!;
       job.slot!.ids.push(ids[row]);
@@ -167,6 +171,12 @@ export class GeneratorEngine {
   /** Draws the next token of a row. */
   #choose(job: Job, logits: Float32Array, at: number): void {
     const request = job.request!;
+    if (request.steering !== null && !allFinite(logits, at, this.#vocabSize)) {
+      const slot = job.slot!;
+      const position = slot.ids.length - 1;
+      this.#slots.forget(slot);
+      return this.#finish(job, { kind: 'overflow', position, reused: job.reused });
+    }
     const uniform = job.rng.next();
     const id = sampleToken(logits, at, this.#vocabSize, request, uniform);
     if (job.stop.has(id)) return this.#finish(job, { kind: 'generate', tokens: job.tokens, finish: 'stop', reused: job.reused });
@@ -191,4 +201,27 @@ export class GeneratorEngine {
 /** Places whose logits are wanted, [first, end): none after `end` is read. A token's logits stand at the place before it. */
 function toRead({ request, prompt, from }: Job): { readonly first: number; readonly end: number } {
   return { first: from - 1, end: request === null ? prompt.length - 1 : prompt.length };
+}
+
+/** How the token at a position of a request's row is edited; null = not. */
+function steeringAt({ request }: Job, position: number): PlannedSteering | null {
+  const steering = request?.steering ?? null;
+  return steering !== null && position >= steering.from ? steering : null;
+}
+
+/** Rows whose next position is edited alike. */
+function alike(writing: Iterable<Job>): Iterable<readonly [PlannedSteering | null, Job[]]> {
+  const groups = new Map<string | null, [PlannedSteering | null, Job[]]>();
+  for (const job of writing) {
+    const steering = steeringAt(job, job.slot!.ids.length);
+    const known = groups.get(steering?.key ?? null);
+    if (known === undefined) groups.set(steering?.key ?? null, [steering, [job]]);
+    else known[1].push(job);
+  }
+  return groups.values();
+}
+
+function allFinite(numbers: Float32Array, at: number, count: number): boolean {
+  for (let i = at; i < at + count; i++) if (!Number.isFinite(numbers[i])) return false;
+  return true;
 }

@@ -2,9 +2,12 @@ import type { MessagePort } from 'node:worker_threads';
 import type { CachedSpan } from '../../lm/cachedSpan.ts';
 import type { Generated, GenerateRequest, ScoredToken } from '../../ports/Generator.ts';
 import type { Device } from './device.ts';
+import type { PlannedSteering } from './steeringPlan.ts';
 
 /** What a generator's worker is given when it starts. */
 export interface GeneratorSetup {
+  /** Parsed config.json, from which graphs that steer are compiled. */
+  readonly config: unknown;
   readonly span: CachedSpan;
   readonly vocabSize: number;
   /** Weights laid out by layOutWeights. */
@@ -19,10 +22,15 @@ export interface GeneratorSetup {
   readonly reuse: boolean;
 }
 
+/** A request to generate, its steering in a worker's terms. */
+export interface PlannedRequest extends Omit<GenerateRequest, 'steering'> {
+  readonly steering: PlannedSteering | null;
+}
+
 export type GeneratorTask =
   | {
       readonly kind: 'generate';
-      readonly request: GenerateRequest;
+      readonly request: PlannedRequest;
       /** Hears of every token as it comes; null where nobody listens. */
       readonly port: MessagePort | null;
     }
@@ -32,4 +40,6 @@ export type GeneratorTask =
 export type GeneratorResult = { readonly reused: number } & (
   | ({ readonly kind: 'generate' } & Generated)
   | { readonly kind: 'score'; readonly tokens: readonly ScoredToken[] }
+  /** The steering made numbers overflow before this position's prediction. */
+  | { readonly kind: 'overflow'; readonly position: number }
 );

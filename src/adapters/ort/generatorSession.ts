@@ -1,10 +1,23 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { invariant } from '../../domain/errors.ts';
+import { compileCachedSpan } from '../../lm/cachedSpan.ts';
 import type { CachedSpan } from '../../lm/cachedSpan.ts';
+import { EDITED_ROWS, editInput } from '../../lm/featureEdits.ts';
+import { readLanguageModel } from '../../lm/registry.ts';
 import { WEIGHTS_LOCATION } from '../../lm/spanContext.ts';
+import { layOutWeights } from '../../lm/weightLayout.ts';
+import { operatorsOf } from './device.ts';
 import type { GeneratorSetup } from './generatorMessages.ts';
 import { KeyValueStore } from './generatorStore.ts';
+import { SessionCache } from './sessionCache.ts';
 import { sessionOptions } from './sessions.ts';
+import type { PlannedSteering } from './steeringPlan.ts';
+
+/**
+ * Weights of sessions that steer; the one just used always stays. Each is a whole model, made for the points it edits at: their
+ * features come in as inputs, so that others at the same points need no new one.
+ */
+const STEERING_BYTES = 1e9;
 
 export interface NewTokens {
   /** Rows are the store's slots [first, first + rows). */
@@ -17,32 +30,36 @@ export interface NewTokens {
   readonly starts: readonly number[];
   /** Flat places in [rows, cols] whose logits are wanted; may be empty. */
   readonly wanted: readonly number[];
+  /** Features edited at every one of the new tokens of the wanted rows; null = none. */
+  readonly steering: PlannedSteering | null;
+}
+
+interface OpenSpan extends CachedSpan {
+  readonly session: InferenceSession;
 }
 
 /** One compiled model with the keys and values of several rows. */
 export class GeneratorSession {
-  readonly #span: CachedSpan;
-  readonly #session: InferenceSession;
-  readonly #vocabSize: number;
+  readonly #setup: GeneratorSetup;
+  readonly #plain: OpenSpan;
+  readonly #steered = new SessionCache<OpenSpan>(STEERING_BYTES);
   readonly store: KeyValueStore;
 
-  private constructor(setup: GeneratorSetup, session: InferenceSession) {
-    this.#span = setup.span;
-    this.#session = session;
-    this.#vocabSize = setup.vocabSize;
+  private constructor(setup: GeneratorSetup, plain: OpenSpan) {
+    this.#setup = setup;
+    this.#plain = plain;
     this.store = new KeyValueStore({ ...setup.span, slots: setup.slots, maxLength: setup.maxLength });
   }
 
   static async open(setup: GeneratorSetup): Promise<GeneratorSession> {
-    const externalData = [{ path: WEIGHTS_LOCATION, data: new Uint8Array(setup.weights) }];
-    return new GeneratorSession(setup, await InferenceSession.create(setup.span.bytes, sessionOptions(setup.device, setup.threads, externalData)));
+    return new GeneratorSession(setup, await openSpan(setup, setup.span));
   }
 
   /** Runs the tokens, adds their keys and values to the store, returns the wanted logits [wanted, V]. */
-  async run({ first, rows, ids, cols, starts, wanted }: NewTokens): Promise<Float32Array> {
+  async run({ first, rows, ids, cols, starts, wanted, steering }: NewTokens): Promise<Float32Array> {
     invariant(rows === 1 || cols === 1, 'several tokens are for one row at a time');
     const { store } = this;
-    const { layers, kvHeads, headDim } = this.#span;
+    const { session, inputs, layers, kvHeads, headDim } = steering === null ? this.#plain : await this.#spanFor(steering);
     const ends = starts.map((start) => start + cols);
     store.ensure(Math.max(...ends));
     const given: Record<string, Tensor> = {
@@ -57,14 +74,53 @@ export class GeneratorSession {
       given[`key.${layer}`] = new Tensor('float32', store.keys(layer, first, rows), dims);
       given[`value.${layer}`] = new Tensor('float32', store.values(layer, first, rows), dims);
     }
-    const feeds = Object.fromEntries(this.#span.inputs.map((name) => [name, given[name]]));
-    const out = await this.#session.run(feeds);
+    if (steering !== null) {
+      const edited = new Uint8Array(rows);
+      // Rows that only come along stay as they are: an edit could make their memory overflow.
+      if (rows === 1) edited.fill(1);
+      else for (const at of wanted) edited[at] = 1;
+      given[EDITED_ROWS] = new Tensor('bool', edited, [rows]);
+      Object.assign(given, editTensors(steering));
+    }
+    const feeds = Object.fromEntries(inputs.map((name) => [name, given[name]]));
+    const out = await session.run(feeds);
     for (let layer = 0; layer < layers; layer++) {
       store.append(store.keys(layer, first, rows), out[`newKey.${layer}`].data as Float32Array, starts, cols);
       store.append(store.values(layer, first, rows), out[`newValue.${layer}`].data as Float32Array, starts, cols);
     }
     const logits = out['logits'].data as Float32Array;
-    invariant(logits.length === wanted.length * this.#vocabSize, 'logits of the wanted places');
+    invariant(logits.length === wanted.length * this.#setup.vocabSize, 'logits of the wanted places');
     return logits;
   }
+
+  async #spanFor({ edits }: PlannedSteering): Promise<OpenSpan> {
+    const { config, device } = this.#setup;
+    return this.#steered.get(JSON.stringify(edits.map(({ read, edit, largest }) => [read, edit, largest])), async () => {
+      const model = readLanguageModel(config);
+      return openSpan(this.#setup, compileCachedSpan(model, layOutWeights(model), [], operatorsOf(device), edits));
+    });
+  }
+}
+
+async function openSpan({ weights, device, threads }: GeneratorSetup, span: CachedSpan): Promise<OpenSpan> {
+  const externalData = [{ path: WEIGHTS_LOCATION, data: new Uint8Array(weights) }];
+  return { ...span, session: await InferenceSession.create(span.bytes, sessionOptions(device, threads, externalData)) };
+}
+
+function editTensors({ edits }: PlannedSteering): Record<string, Tensor> {
+  const tensors: Record<string, Tensor> = {};
+  for (const [i, { encoder, bias, threshold, inputScale, selected, k, gain, shift, decoder }] of edits.entries()) {
+    const set = (name: string, tensor: Tensor): void => void (tensors[editInput(i, name)] = tensor);
+    const floats = (name: string, data: Float32Array, dims: readonly number[]): void => set(name, new Tensor('float32', data, dims));
+    floats('encoder', encoder, [bias.length, encoder.length / bias.length]);
+    floats('bias', bias, [bias.length]);
+    floats('threshold', threshold, [threshold.length]);
+    floats('inputScale', Float32Array.of(inputScale), []);
+    floats('gain', gain, [gain.length]);
+    floats('shift', shift, [shift.length]);
+    floats('decoder', decoder, [selected.length, decoder.length / selected.length]);
+    set('selected', new Tensor('int64', BigInt64Array.from(selected, BigInt), [selected.length]));
+    set('k', new Tensor('int64', BigInt64Array.of(BigInt(k)), [1]));
+  }
+  return tensors;
 }

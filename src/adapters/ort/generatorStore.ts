@@ -72,6 +72,11 @@ export class KeyValueStore {
     }
   }
 
+  /** Zeroes one slot: what is not a number there would outlive its row, since even masked places are multiplied. */
+  clear(slot: number): void {
+    for (const list of [this.#keys, this.#values]) for (const data of list) data.fill(0, slot * this.#slotSize, (slot + 1) * this.#slotSize);
+  }
+
   /** Writes fresh [rows, kvHeads, cols, headDim] into `slots` (of `keys` or `values`) from position starts[row] on. */
   append(slots: Float32Array, fresh: Float32Array, starts: readonly number[], cols: number): void {
     const part = cols * this.#headDim;

@@ -14,7 +14,10 @@ export interface GeneratorOptions {
   readonly name?: string;
   /** `auto`: the first of cuda, webgpu, cpu that really runs. */
   readonly device: DeviceChoice;
-  /** Worker threads, each with its own copy of the weights; 1 by default, which serves several requests together. */
+  /**
+   * Worker threads, each with its own packed copy of the weights (a second while features are steered); 1 by default, which serves
+   * several requests together.
+   */
   readonly workers?: number;
   /** onnxruntime threads inside each worker; by default the processor's cores shared by the workers. */
   readonly threadsPerWorker?: number;
@@ -39,14 +42,14 @@ const MAX_SLOTS = 8;
  */
 export async function openGenerator(folder: string, options: GeneratorOptions): Promise<Generator> {
   const device = await chooseDevice(options.device);
-  const { model, weights, info } = await readModelFolder(folder, options.name);
+  const { config, model, weights, info } = await readModelFolder(folder, options.name);
   const span = compileCachedSpan(model, weights.layout, [], operatorsOf(device));
   const workers = options.workers ?? 1;
   const threads = options.threadsPerWorker ?? Math.max(1, Math.floor(availableParallelism() / workers));
   const maxLength = Math.min(model.contextLength, options.contextLength ?? MAX_CONTEXT);
   const rowBytes = 2 * 4 * span.layers * span.kvHeads * span.headDim * maxLength;
   const slots = Math.max(1, Math.min(MAX_SLOTS, Math.floor((options.cacheBytes ?? CACHE_BYTES) / rowBytes)));
-  const setup: GeneratorSetup = { span, vocabSize: model.vocabSize, weights: weights.buffer, device, threads, slots, maxLength, reuse: options.reusePrefixes ?? true };
+  const setup: GeneratorSetup = { config, span, vocabSize: model.vocabSize, weights: weights.buffer, device, threads, slots, maxLength, reuse: options.reusePrefixes ?? true };
   const pool = new WorkerPool<GeneratorTask, GeneratorResult>(new URL('./generatorWorker.ts', import.meta.url), workers, setup, slots);
   return new OrtGenerator({ ...info, contextLength: maxLength }, pool);
 }

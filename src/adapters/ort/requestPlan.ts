@@ -134,7 +134,7 @@ function sumDeltas(
 }
 
 /** Shapes and ranges of everything but the numbers of the matrices, whatever the architecture. */
-function checkDictionary(dictionary: DictionaryWeights, sizes: ModelSizes, field: readonly string[]): void {
+export function checkDictionary(dictionary: DictionaryWeights, sizes: ModelSizes, field: readonly string[]): void {
   const { config, encoder, encoderBias, threshold, decoder, decoderBias, skip } = dictionary;
   const { dIn, dOut, nFeatures, inputScale, outputScale, k, name } = config;
   const bad = (message: string): never => {
