@@ -12,9 +12,9 @@ import { checkName } from '../src/domain/address.ts';
 import { CallerError } from '../src/domain/errors.ts';
 import { CODE_VERSION } from '../src/version.ts';
 import type { Artefacts } from '../src/ports/Artefacts.ts';
+import type { GradientModel } from '../src/ports/GradientModel.ts';
 import type { Progress } from '../src/ports/Progress.ts';
 import type { RunStore } from '../src/ports/RunStore.ts';
-import type { SubjectModel } from '../src/ports/SubjectModel.ts';
 import type { Tokenizer } from '../src/ports/Tokenizer.ts';
 
 /** What every stage needs: where things lie, and how to say how far it is. */
@@ -67,7 +67,7 @@ async function folderOf({ home, hubToken }: Config, source: string): Promise<str
 }
 
 /** Opens model and tokenizer, checks that they belong together, and closes the model whatever happens. */
-export async function withModel<T>(workspace: Workspace, located: LocatedModel, choice: ModelChoice, use: (model: SubjectModel, tokenizer: Tokenizer) => Promise<T>): Promise<T> {
+export async function withModel<T>(workspace: Workspace, located: LocatedModel, choice: ModelChoice, use: (model: GradientModel, tokenizer: Tokenizer) => Promise<T>): Promise<T> {
   const { config } = workspace;
   const tokenizer = await openTokenizer(located.folder);
   const workers = choice.workers ?? config.workers;

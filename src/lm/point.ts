@@ -28,3 +28,8 @@ export function depthOf(point: Point): number {
 export function layersBefore(point: Point): number {
   return Math.ceil(depthOf(point) / PLACES.length);
 }
+
+/** The layer a point lies in; the stream after i layers lies in layer i, which reads it. */
+export function layerOf(point: Point): number {
+  return Math.floor(depthOf(point) / PLACES.length);
+}

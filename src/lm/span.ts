@@ -1,8 +1,9 @@
 import { invariant } from '../domain/errors.ts';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
+import { gradients } from '../onnx/gradient.ts';
 import type { Value } from '../onnx/graphBuilder.ts';
 import type { LanguageModel } from './architecture.ts';
-import { layersBefore } from './point.ts';
+import { layerOf, layersBefore } from './point.ts';
 import type { Point } from './point.ts';
 import { SpanContext } from './spanContext.ts';
 import type { OperatorSet } from './spanContext.ts';
@@ -18,6 +19,11 @@ export interface SpanSpec {
   readonly sites: readonly Point[];
   /** Output `logits`: [B, V] at the flat positions b·T + t of input `last` [B], or [B, T, V]. */
   readonly logits: 'none' | 'last' | 'all';
+  /**
+   * Gradients of Σ cotangent·of, `of` a point (input `cotangent` [B, T, D]) or the logits at the positions of input `last`
+   * (`cotangent` [B, V]); output `grad:POINT` [B, T, D] for each of `wrt`, none after `of`. Null: forward only.
+   */
+  readonly gradient?: { readonly of: Point | 'logits'; readonly wrt: readonly Point[] } | null;
 }
 
 export interface CompiledSpan {
@@ -25,34 +31,43 @@ export interface CompiledSpan {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /**
    * Inputs the graph reads: `ids` int32 [B, T], `residual` and `delta:*` float32 [B, T, D], `last` int64 [B], `lastKey` int32
-   * [B] (every entry T - 1), `total` int32 scalar (T).
+   * [B] (every entry T - 1), `total` int32 scalar (T), `cotangent` float32.
    */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Bytes of the weights it reads: what a session for it costs, at least. */
+  /** Bytes of the weights it reads: what a session for it costs, at least; twice where it runs backward, which has them packed the other way round. */
   readonly weightBytes: number;
 }
 
 /** Equal specs have equal keys. */
 export function spanKey(spec: SpanSpec): string {
-  return JSON.stringify([spec.from, [...spec.taps].sort(), [...spec.sites].sort(), spec.logits]);
+  const backward = spec.gradient === null || spec.gradient === undefined ? [] : [spec.gradient.of, [...spec.gradient.wrt].sort()];
+  return JSON.stringify([spec.from, [...spec.taps].sort(), [...spec.sites].sort(), spec.logits, ...backward]);
 }
 
-/** Compiles a span to ONNX. Layers past the last tap are left out when no logits are asked for. */
+/**
+ * Compiles a span to ONNX. Layers past the last tap are left out when no logits are asked for. Layers that are run backward
+ * use standard operators, the only ones with gradients.
+ */
 export function compileSpan(model: LanguageModel, layout: WeightLayout, spec: SpanSpec, operators: OperatorSet): CompiledSpan {
   const start = spec.from ?? 0;
   const wanted = new Set(spec.taps);
   const sites = new Set(spec.sites);
+  const { of, wrt }: { of: Point | 'logits' | null; wrt: readonly Point[] } = spec.gradient ?? { of: null, wrt: [] };
+  const kept = new Map<Point | 'logits', Value>();
   const outputs: string[] = [];
   const g = new GraphBuilder('span');
   const shape = ['B', 'T', model.dModel] as const;
+  const output = (value: Value, name: string): void => {
+    g.output(value, name, 'float32', shape);
+    outputs.push(name);
+  };
 
   const atPoint = (point: Point, value: Value): Value => {
     const edited = sites.has(point) ? span.ops.add(value, span.input(`delta:${point}`, 'float32', shape)) : value;
-    if (wanted.delete(point)) {
-      g.output(edited, `tap:${point}`, 'float32', shape);
-      outputs.push(`tap:${point}`);
-    }
+    g.declareShape(edited, shape);
+    if (wanted.delete(point)) output(edited, `tap:${point}`);
+    if (point === of || wrt.includes(point)) kept.set(point, edited);
     return edited;
   };
   const span = new SpanContext(g, layout, operators, (kind, layer, value) => atPoint(`${kind}.${layer}` as Point, value));
@@ -62,15 +77,26 @@ export function compileSpan(model: LanguageModel, layout: WeightLayout, spec: Sp
       ? model.embed(span, span.input('ids', 'int32', ['B', 'T']))
       : span.input('residual', 'float32', shape);
   x = atPoint(`stream.${start}`, x);
-  const end = spec.logits === 'none' ? Math.max(start, ...spec.taps.map(layersBefore)) : model.layers;
-  for (let layer = start; layer < end; layer++) x = atPoint(`stream.${layer + 1}`, model.layer(span, layer, x));
-  invariant(wanted.size === 0, `span never reaches ${[...wanted].join(', ')}`);
-  if (spec.logits === 'all') {
-    g.output(model.head(span, x), 'logits', 'float32', ['B', 'T', model.vocabSize]);
-  } else if (spec.logits === 'last') {
-    const last = span.ops.gather(span.ops.reshape(x, [-1, model.dModel]), span.input('last', 'int64', ['B']));
-    g.output(model.head(span, last), 'logits', 'float32', ['B', model.vocabSize]);
+  const toLogits = spec.logits !== 'none' || of === 'logits';
+  const ends = of === null || of === 'logits' ? spec.taps : [...spec.taps, of];
+  const end = toLogits ? model.layers : Math.max(start, ...ends.map(layersBefore));
+  const firstBackward = Math.min(...wrt.map(layerOf));
+  for (let layer = start; layer < end; layer++) {
+    if (layer >= firstBackward) span.operators = 'plain';
+    x = atPoint(`stream.${layer + 1}`, model.layer(span, layer, x));
   }
+  invariant(wanted.size === 0, `span never reaches ${[...wanted].join(', ')}`);
+  const lastRows = (): Value => span.ops.gather(span.ops.reshape(x, [-1, model.dModel]), span.input('last', 'int64', ['B']));
+  const last = spec.logits === 'last' || of === 'logits' ? model.head(span, lastRows()) : null;
+  if (spec.logits === 'all') g.output(model.head(span, x), 'logits', 'float32', ['B', 'T', model.vocabSize]);
+  if (spec.logits === 'last') g.output(last!, 'logits', 'float32', ['B', model.vocabSize]);
   if (spec.logits !== 'none') outputs.push('logits');
-  return { bytes: g.encode(), inputs: span.inputs, outputs, weightBytes: span.weightBytes };
+  if (of !== null) {
+    const objective = of === 'logits' ? last! : kept.get(of);
+    const points = wrt.map((point) => kept.get(point));
+    invariant(objective !== undefined && points.every((value) => value !== undefined), `span never reaches ${[of, ...wrt].join(', ')}`);
+    const cotangent = span.input('cotangent', 'float32', of === 'logits' ? ['B', model.vocabSize] : shape);
+    for (const [i, gradient] of gradients(g, objective, cotangent, points).entries()) output(gradient, `grad:${wrt[i]}`);
+  }
+  return { bytes: g.encode(), inputs: span.inputs, outputs, weightBytes: span.weightBytes * (of === null ? 1 : 2) };
 }

@@ -38,7 +38,8 @@ type WeightPlace = WeightLayout['entries'] extends ReadonlyMap<string, infer Pla
 export class SpanContext {
   readonly g: GraphBuilder;
   readonly ops: Ops;
-  readonly operators: OperatorSet;
+  /** May change between layers. */
+  operators: OperatorSet;
   /** Null in a span that sees each row from its beginning. */
   readonly cache: KeyValueCache | null;
   readonly #layout: WeightLayout;

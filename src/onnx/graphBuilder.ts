@@ -17,7 +17,8 @@ export interface NodeOptions {
   readonly name?: string;
 }
 
-interface Node {
+/** A node as recorded, for code that reads a graph (shapes.ts, gradient.ts). */
+export interface GraphNode {
   readonly op: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
@@ -51,7 +52,7 @@ const IR_VERSION = 10;
  */
 export class GraphBuilder implements Subgraph {
   readonly name: string;
-  readonly #nodes: Node[] = [];
+  readonly #nodes: GraphNode[] = [];
   /** Values made by nodes that are also graph outputs: their final names, put in place by `encode`. */
   readonly #renamed = new Map<Value, string>();
   readonly #made = new Set<Value>();
@@ -63,6 +64,10 @@ export class GraphBuilder implements Subgraph {
   readonly #names: Set<string>;
   readonly #counter: { next: number };
   readonly #constants = new Map<string, Value>();
+  /** Of inputs and constant tensors, and of values whose shape was declared. */
+  readonly #dims = new Map<Value, readonly Dim[]>();
+  /** Of the constants `int` makes. */
+  readonly #ints = new Map<Value, readonly number[]>();
   /** Inputs by name, to tell them from captured values. */
   readonly #inputValues = new Set<Value>();
 
@@ -95,13 +100,35 @@ export class GraphBuilder implements Subgraph {
     this.#inputs.push(valueInfoMessage(name, type, shape));
     const value = this.#claim(name);
     this.#inputValues.add(value);
+    this.#dims.set(value, shape);
     return value;
+  }
+
+  /** Nodes so far, in order. */
+  get nodes(): readonly GraphNode[] {
+    return this.#nodes;
+  }
+
+  /** Says what is known of the shape of a value a node makes; nothing checks it. */
+  declareShape(value: Value, dims: readonly Dim[]): void {
+    this.#dims.set(value, dims);
+  }
+
+  /** Shape of an input or a constant tensor, or as declared; undefined for other values. */
+  dimsOf(value: Value): readonly Dim[] | undefined {
+    return this.#dims.get(value);
+  }
+
+  /** Numbers of a constant made by `int`. */
+  intsOf(value: Value): readonly number[] | undefined {
+    return this.#ints.get(value);
   }
 
   /** A constant tensor with its data inside the model; `data` is referenced until `encode`, so do not change it before. */
   initializer<E extends ElementType>(name: string, type: E, dims: readonly number[], data: TensorData[E]): Value {
     const value = this.#claim(name);
     this.#initializers.set(value, tensorMessage(type, dims, data, name));
+    this.#dims.set(value, dims);
     return value;
   }
 
@@ -114,6 +141,7 @@ export class GraphBuilder implements Subgraph {
   ): Value {
     const value = this.#claim(name);
     this.#initializers.set(value, externalTensorMessage(type, dims, name, at));
+    this.#dims.set(value, dims);
     return value;
   }
 
@@ -124,9 +152,11 @@ export class GraphBuilder implements Subgraph {
 
   /** An int64 constant: a scalar (rank 0) from a number, a vector from an array. Equal constants are stored once. */
   int(value: number | readonly number[]): Value {
-    return this.#constant('i', value, (name, dims, list) =>
-      this.initializer(name, 'int64', dims, BigInt64Array.from(list, (item) => BigInt(item))),
-    );
+    return this.#constant('i', value, (name, dims, list) => {
+      const made = this.initializer(name, 'int64', dims, BigInt64Array.from(list, (item) => BigInt(item)));
+      this.#ints.set(made, list);
+      return made;
+    });
   }
 
   #constant(
@@ -202,7 +232,7 @@ export class GraphBuilder implements Subgraph {
     return [...this.#needed()].filter((value) => value !== NONE && !this.#made.has(value) && !this.#initializers.has(value) && !this.#inputValues.has(value));
   }
 
-  #nodeMessage(node: Node, finalName: (value: string) => string): Message {
+  #nodeMessage(node: GraphNode, finalName: (value: string) => string): Message {
     const message = new Message();
     for (const input of node.inputs) message.text(1, finalName(input));
     for (const output of node.outputs) message.text(2, finalName(output));
@@ -238,6 +268,6 @@ export class GraphBuilder implements Subgraph {
   }
 }
 
-function subgraphsOf(node: Node): Subgraph[] {
+function subgraphsOf(node: GraphNode): Subgraph[] {
   return Object.values(node.attributes).filter((value): value is Subgraph => typeof value === 'object' && 'graph' in value);
 }

@@ -40,6 +40,8 @@ export interface WorkerTask {
   readonly residual: Float32Array | null;
   /** One [B, T, D] per site of the spec. */
   readonly deltas: readonly (readonly [Point, Float32Array])[];
+  /** Where the spec has a gradient: [B, T, D], or [B, V] of logits. */
+  readonly cotangent?: Float32Array;
   /** Taps that travel back; the spec may have more, read only by encoders. */
   readonly keep: readonly Point[];
   readonly encode: readonly { readonly at: Point; readonly encoder: SharedEncoder }[];
@@ -48,5 +50,7 @@ export interface WorkerTask {
 export interface WorkerResult {
   readonly taps: readonly (readonly [Point, Float32Array])[];
   readonly logits: Float32Array | null;
+  /** One per `wrt` of the spec's gradient. */
+  readonly gradients: readonly (readonly [Point, Float32Array])[];
   readonly codes: readonly SparseCodes[];
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { SubjectModel } from '../../ports/SubjectModel.ts';
+import type { GradientModel } from '../../ports/GradientModel.ts';
 import { chooseDevice } from './chooseDevice.ts';
 import type { DeviceChoice } from './device.ts';
 import type { WorkerResult, WorkerSetup, WorkerTask } from './messages.ts';
@@ -19,12 +19,12 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a Hugging Face model folder (config.json, safetensors) for forward runs.
+ * Opens a Hugging Face model folder (config.json, safetensors) for runs forward and backward.
  *
  * Throws CallerError: NOT_FOUND (no such folder, no weights), BAD_MODEL_FILE, UNSUPPORTED_ARCHITECTURE, UNSUPPORTED,
  * MISSING_TENSOR, WRONG_SHAPE, DEVICE_UNAVAILABLE.
  */
-export async function openSubjectModel(folder: string, options: OpenOptions): Promise<SubjectModel> {
+export async function openSubjectModel(folder: string, options: OpenOptions): Promise<GradientModel> {
   // The device first: weights take longer to read.
   const device = await chooseDevice(options.device);
   const { config, model, weights, info } = await readModelFolder(folder, options.name);

@@ -3,7 +3,9 @@ import type { ModelInfo } from '../../domain/model.ts';
 import type { LanguageModel } from '../../lm/architecture.ts';
 import { pointOf } from '../../lm/point.ts';
 import { weightView } from '../../lm/weightLayout.ts';
-import type { ForwardRequest, ForwardResult, SubjectModel } from '../../ports/SubjectModel.ts';
+import type { GradientModel, GradientRequest } from '../../ports/GradientModel.ts';
+import type { ForwardRequest, ForwardResult } from '../../ports/SubjectModel.ts';
+import { planGradient } from './gradientPlan.ts';
 import type { LoadedWeights } from './loadWeights.ts';
 import type { WorkerResult, WorkerTask } from './messages.ts';
 import { planRequest } from './requestPlan.ts';
@@ -11,7 +13,7 @@ import { shareEncoder } from './sharedEncoders.ts';
 import type { WorkerPool } from './workerPool.ts';
 
 /** A subject model whose runs happen in worker threads; this thread only checks requests and passes arrays. */
-export class OrtSubjectModel implements SubjectModel {
+export class OrtSubjectModel implements GradientModel {
   readonly info: ModelInfo;
   readonly #model: LanguageModel;
   readonly #weights: LoadedWeights;
@@ -35,6 +37,12 @@ export class OrtSubjectModel implements SubjectModel {
     const taps = new Map<HookPoint, Float32Array>();
     for (const hook of request.taps) taps.set(hook, byPoint.get(pointOf(hook, this.#model.layers))!);
     return { taps, logits: result.logits, codes: result.codes };
+  }
+
+  async gradient(request: GradientRequest): Promise<ReadonlyMap<HookPoint, Float32Array>> {
+    const { gradients } = await this.#pool.run(planGradient(request, this.#model));
+    const byPoint = new Map(gradients);
+    return new Map(request.wrt.map((hook) => [hook, byPoint.get(pointOf(hook, this.#model.layers))!]));
   }
 
   /** Shared with the workers: read only. */

@@ -67,6 +67,13 @@ function feedsOf(task: WorkerTask, inputs: readonly string[], first: number, row
       case 'lastKey':
         feeds[input] = new Tensor('int32', new Int32Array(rows).fill(cols - 1), [rows]);
         break;
+      case 'cotangent': {
+        invariant(task.cotangent !== undefined, 'a span reads a cotangent the task has not');
+        const shape = task.spec.gradient?.of === 'logits' ? [model.vocabSize] : [cols, model.dModel];
+        const width = shape.reduce((product, size) => product * size, 1);
+        feeds[input] = new Tensor('float32', task.cotangent.subarray(first * width, (first + rows) * width), [rows, ...shape]);
+        break;
+      }
       case 'total':
         feeds[input] = new Tensor('int32', Int32Array.of(cols), []);
         break;
@@ -107,11 +114,12 @@ async function runSpan({ session, inputs, outputs }: SpanSession, task: WorkerTa
 export default async function runTask(task: WorkerTask): Promise<WorkerResult> {
   const span = await spans.get(spanKey(task.spec), () => openSpan(task));
   const outputs = await runSpan(span, task);
-  const tapped = (at: Point): Float32Array => {
-    const data = outputs.get(`tap:${at}`);
-    invariant(data !== undefined, `the span has no tap at ${at}`);
+  const output = (name: string): Float32Array => {
+    const data = outputs.get(name);
+    invariant(data !== undefined, `the span has no output ${name}`);
     return data;
   };
+  const tapped = (at: Point): Float32Array => output(`tap:${at}`);
 
   const codes = [];
   for (const { at, encoder } of task.encode) {
@@ -121,6 +129,7 @@ export default async function runTask(task: WorkerTask): Promise<WorkerResult> {
   const result: WorkerResult = {
     taps: task.keep.map((at) => [at, tapped(at)] as const),
     logits: task.spec.logits === 'none' ? null : (outputs.get('logits') ?? null),
+    gradients: (task.spec.gradient?.wrt ?? []).map((at) => [at, output(`grad:${at}`)] as const),
     codes,
   };
   return movable(result);
@@ -129,7 +138,7 @@ export default async function runTask(task: WorkerTask): Promise<WorkerResult> {
 /** Hands the arrays over instead of copying them; the pool unwraps it, so that the caller sees the result itself. */
 function movable(result: WorkerResult): WorkerResult {
   const arrays = [
-    ...result.taps.map(([, data]) => data),
+    ...[...result.taps, ...result.gradients].map(([, data]) => data),
     ...result.codes.flatMap(({ offsets, features, values }) => [offsets, features, values]),
     ...(result.logits === null ? [] : [result.logits]),
   ];
