@@ -8,6 +8,9 @@ export const LIMITS = {
   filterValues: 100,
   /** Edges kept reachable by paging around one feature. */
   edges: 1000,
+  /** Edges of one circuit, and steps from its target. */
+  circuitEdges: 500,
+  circuitDepth: 8,
   /** Characters of a search query. */
   queryCharacters: 200,
   /** Characters of a text given to a model; tokens are bounded by its context. */
@@ -19,6 +22,24 @@ export const LIMITS = {
   /** Live model runs at once, and waiting behind them. */
   liveRunning: 4,
   liveWaiting: 32,
+  /** Patches of one mutation, and of one subscription; subscriptions at once. */
+  patches: 64,
+  streamedPatches: 1024,
+  streams: 16,
+  /** Patches of a subscription that run together: what is lost, at most, when its client goes away. */
+  streamGroup: 16,
+  /** Work of one patch, and of one run of the engine over several (patchWork, src/catalog/patchBounds.ts). */
+  patchWork: 2_500_000,
+  /** Numbers in one patch's result, and in the results of one mutation together (patchNumbers). */
+  patchNumbers: 1_200_000,
+  mutationNumbers: 1_200_000,
+  /** Features read beside those edited, tokens named, pairs of tokens. */
+  watchedFeatures: 64,
+  namedTokens: 32,
+  tokenPairs: 16,
+  /** How long one mutation, and one subscription, may take, waiting included. */
+  patchSeconds: 60,
+  streamSeconds: 600,
   /** Features of one model explained at once, and waiting behind them. */
   explainRunning: 1,
   explainWaiting: 8,

@@ -34,7 +34,7 @@ export const OPERATION_LIMITS: OperationLimits = { depth: 20, aliases: 60, cost:
 /** Lexical tokens of a document; more is refused before it is parsed whole. */
 export const MAX_TOKENS = 3000;
 
-/** Largest size assumed for a list: pages above it are refused by the catalog anyway. */
+/** Largest size assumed for a list, unless its @listSize says another: pages above it are refused by the catalog anyway. */
 const MAX_PAGE = 100;
 /** Entries assumed of a list the schema says nothing about. */
 const UNSIZED = 10;
@@ -167,13 +167,14 @@ function sizesOf(walk: Walk, field: GraphQLField<unknown, unknown>, node: FieldN
   const listSize = directive(field, 'listSize');
   const isList = isListType(getNullableType(field.type));
   if (listSize === undefined) return { entries: isList ? UNSIZED : 1, passedOn: NO_SIZES };
-  const size = slice(walk, field, node, (listSize['slicingArguments'] as string[] | undefined) ?? [], listSize['assumedSize'] as number | undefined);
+  const most = (listSize['maxSize'] as number | undefined) ?? MAX_PAGE;
+  const size = slice(walk, field, node, (listSize['slicingArguments'] as string[] | undefined) ?? [], listSize['assumedSize'] as number | undefined, most);
   const fields = listSize['sizedFields'] as string[] | undefined;
   return fields === undefined ? { entries: size, passedOn: NO_SIZES } : { entries: 1, passedOn: { fields, size } };
 }
 
 /** Size that the slicing arguments set, their defaults included; a list argument counts its entries. */
-function slice(walk: Walk, field: GraphQLField<unknown, unknown>, node: FieldNode, names: readonly string[], assumed: number | undefined): number {
+function slice(walk: Walk, field: GraphQLField<unknown, unknown>, node: FieldNode, names: readonly string[], assumed: number | undefined, most: number): number {
   let size = 0;
   for (const name of names) {
     const argument = field.args.find((candidate) => candidate.name === name);
@@ -183,9 +184,9 @@ function slice(walk: Walk, field: GraphQLField<unknown, unknown>, node: FieldNod
     else if (given?.kind === Kind.INT) value = Number(given.value);
     else if (given?.kind === Kind.LIST) value = given.values;
     const count = Array.isArray(value) ? value.length : value;
-    size = Math.max(size, typeof count === 'number' && Number.isFinite(count) ? count : MAX_PAGE);
+    size = Math.max(size, typeof count === 'number' && Number.isFinite(count) ? count : most);
   }
-  return Math.max(1, Math.min(names.length === 0 ? (assumed ?? UNSIZED) : size, MAX_PAGE));
+  return Math.max(1, Math.min(names.length === 0 ? (assumed ?? UNSIZED) : size, most));
 }
 
 const directiveValues = new WeakMap<GraphQLField<unknown, unknown>, Map<string, Record<string, unknown> | undefined>>();

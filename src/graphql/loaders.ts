@@ -4,7 +4,7 @@ import type { Run } from '../domain/run.ts';
 import { dictionariesByName } from '../catalog/dictionaries.ts';
 import type { EdgeWindow } from '../catalog/edges.ts';
 import { viewsOf, type FeatureView } from '../catalog/features.ts';
-import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureKey, ModelRow, SkipRow } from '../ports/CatalogReader.ts';
+import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureKey, ModelRow, OutputEdgeRow, SkipRow, TokenKey } from '../ports/CatalogReader.ts';
 
 /** One request's reads, each batched over everything the request asks for in the same turn. Makes N+1 impossible to write. */
 export interface Loaders {
@@ -20,6 +20,10 @@ export interface Loaders {
   readonly summaries: DataLoader<number, readonly ExplanationSummaryRow[]>;
   exemplars(kinds: readonly ExemplarKind[], limit: number): DataLoader<FeatureKey, readonly Exemplar[], string>;
   edges(window: EdgeWindow): DataLoader<FeatureKey, readonly EdgeRow[], string>;
+  /** Strongest `limit` effects of a feature on tokens. */
+  outputEdges(limit: number): DataLoader<FeatureKey, readonly OutputEdgeRow[], string>;
+  /** Strongest `limit` effects of features on a token. */
+  tokenSources(limit: number): DataLoader<TokenKey, readonly OutputEdgeRow[], string>;
   /** Texts of token ids of one model, null for unknown ids. */
   readonly tokens: DataLoader<TokenIds, readonly (string | null)[], string>;
   readonly run: DataLoader<string, Run | null>;
@@ -36,6 +40,8 @@ export function createLoaders(reader: CatalogReader): Loaders {
   const dictionaryById = new DataLoader((ids: readonly number[]) => reader.dictionariesById(ids));
   const exemplars = new Map<string, DataLoader<FeatureKey, readonly Exemplar[], string>>();
   const edges = new Map<string, DataLoader<FeatureKey, readonly EdgeRow[], string>>();
+  const outputs = new Map<string, DataLoader<FeatureKey, readonly OutputEdgeRow[], string>>();
+  const sources = new Map<string, DataLoader<TokenKey, readonly OutputEdgeRow[], string>>();
   return {
     model: new DataLoader(async (names: readonly string[]) => {
       const found = new Map((await reader.models()).map((row) => [row.name, row]));
@@ -59,8 +65,14 @@ export function createLoaders(reader: CatalogReader): Loaders {
       const sorted = [...new Set(kinds)].sort();
       return member(exemplars, `${sorted.join()} ${limit}`, () => new DataLoader((keys) => reader.exemplars(keys, sorted, limit), byFeature));
     },
-    edges({ direction, limit }) {
-      return member(edges, `${direction} ${limit}`, () => new DataLoader((keys) => reader.edges(keys, direction, limit), byFeature));
+    edges({ list, limit }) {
+      return member(edges, `${list} ${limit}`, () => new DataLoader((keys) => reader.edges(keys, list, limit), byFeature));
+    },
+    outputEdges(limit) {
+      return member(outputs, String(limit), () => new DataLoader((keys) => reader.outputEdges(keys, limit), byFeature));
+    },
+    tokenSources(limit) {
+      return member(sources, String(limit), () => new DataLoader((keys) => reader.tokenSources(keys, limit), { cacheKeyFn: ({ model, id }) => `${model} ${id}` }));
     },
     tokens: new DataLoader((keys: readonly TokenIds[]) => tokenTexts(reader, keys), {
       cacheKeyFn: (key) => `${key.model} ${key.ids.join()}`,

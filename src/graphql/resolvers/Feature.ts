@@ -34,6 +34,13 @@ async function edges(view: FeatureView, direction: EdgeDirection, args: PageArgs
   return connectionOf({ edges: found, hasNext: page.hasNext, hasPrevious: page.hasPrevious });
 }
 
+async function outputTokens(view: FeatureView, args: PageArgs, { loaders }: Context) {
+  const window = edgeWindow('outputs', args);
+  const page = edgePage(window, await loaders.outputEdges(window.limit).load(view.row));
+  const edges = page.edges.map(({ cursor, row }) => ({ cursor, row, node: { model: view.dictionary.model, id: row.tokenId } }));
+  return connectionOf({ edges, hasNext: page.hasNext, hasPrevious: page.hasPrevious });
+}
+
 interface First {
   readonly first: number;
 }
@@ -78,6 +85,7 @@ export const Feature = {
     const exemplars = await loaders.exemplars(kinds, checkFirst(first)).load(view.row);
     return exemplars.map((exemplar) => ({ exemplar, model: view.dictionary.model }));
   }) satisfies Resolver<FeatureView, First & { kinds: readonly ExemplarKind[] }>,
+  outputTokens: ((view, args, context) => outputTokens(view, args, context)) satisfies Resolver<FeatureView, PageArgs>,
   incomingEdges: ((view, args, context) => edges(view, 'incoming', args, context)) satisfies Resolver<FeatureView, PageArgs>,
   outgoingEdges: ((view, args, context) => edges(view, 'outgoing', args, context)) satisfies Resolver<FeatureView, PageArgs>,
 };

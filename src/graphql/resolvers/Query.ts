@@ -3,12 +3,14 @@ import { parseAddress } from '../../domain/address.ts';
 import { dictionaryPage, type DictionarySelection } from '../../catalog/dictionaries.ts';
 import type { FeatureConditions, FeaturePageArgs } from '../../catalog/features.ts';
 import { checkCount, LIMITS } from '../../catalog/limits.ts';
+import { findToken, type TokenChoice } from '../../catalog/vocabulary.ts';
 import { pageOfList, type ListKey, type PageArgs } from '../../catalog/page.ts';
 import type { ActivationsArgs } from '../../catalog/activations.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
 import type { Context, Resolver } from '../context.ts';
 import { fromGlobalId } from '../ids.ts';
 import { remember } from '../loaders.ts';
+import { circuit } from './Circuit.ts';
 import { connectionOf } from './connections.ts';
 import { featureAt, loadNode } from './Node.ts';
 
@@ -65,6 +67,8 @@ export const Query = {
     unknown,
     ActivationsArgs
   >,
+  token: ((_, args, { catalog }) => findToken(catalog.reader, args)) satisfies Resolver<unknown, TokenChoice>,
+  circuit,
   patchRun: ((_, { id }, { catalog }) => {
     const global = fromGlobalId(id);
     if (global?.type !== 'PatchRun') {

@@ -1,4 +1,6 @@
 import type { DictionaryArchitecture } from '../../domain/dictionary.ts';
+import type { PatchOperation } from '../../domain/patch.ts';
+import { CircuitLink } from './Circuit.ts';
 import { CircuitEdge } from './CircuitEdge.ts';
 import { Dictionary } from './Dictionary.ts';
 import { Exemplar } from './Exemplar.ts';
@@ -6,11 +8,15 @@ import { Explanation, ExplanationSkip, ExplanationSummary, Score, ScoreSummary }
 import { Feature, FeatureNeighbour } from './Feature.ts';
 import { Model } from './Model.ts';
 import { Mutation } from './Mutation.ts';
-import { PatchedFeature, PatchRun } from './PatchRun.ts';
+import { PatchedFeature, PatchLoss, PatchPosition, PatchRun, WatchedFeature } from './PatchRun.ts';
 import { Query, Server } from './Query.ts';
 import { Run } from './Run.ts';
 import { scalars } from './scalars.ts';
+import { Subscription } from './Subscription.ts';
+import { OutputEdge, Token, TokenSourceEdge } from './Token.ts';
 import { FeatureActivation, TextActivations } from './TextActivations.ts';
+
+type PatchOperationKind = PatchOperation['kind'];
 
 /** Inner values of enums whose names in the contract differ from the domain's. */
 const enums = {
@@ -30,7 +36,8 @@ const enums = {
   } satisfies Record<Uppercase<DictionaryArchitecture>, DictionaryArchitecture>,
   ExemplarKind: { TOP: 'top', QUANTILE: 'quantile', RANDOM: 'random' },
   SearchMatch: { WORDS: 'words', SIMILAR: 'similar' },
-  PatchOperation: { REPLACE_FROM_TARGET: 'replace_from_target', ABLATE: 'ablate', SCALE: 'scale', SET: 'set' },
+  PatchOperation: { REPLACE_FROM_TARGET: 'replace_from_target', ABLATE: 'ablate', SCALE: 'scale', SET: 'set', ADD: 'add', ABLATE_TO_MEAN: 'ablate_to_mean' } satisfies Record<Uppercase<PatchOperationKind>, PatchOperationKind>,
+  PatchError: { KEEP: 'keep', REMOVE: 'remove' },
 };
 
 export const resolvers = {
@@ -38,6 +45,7 @@ export const resolvers = {
   ...enums,
   Query,
   Mutation,
+  Subscription,
   Server,
   Model,
   Dictionary,
@@ -50,9 +58,16 @@ export const resolvers = {
   Score,
   ScoreSummary,
   CircuitEdge,
+  CircuitLink,
+  OutputEdge,
+  Token,
+  TokenSourceEdge,
   Run,
   TextActivations,
   FeatureActivation,
   PatchRun,
   PatchedFeature,
+  PatchPosition,
+  PatchLoss,
+  WatchedFeature,
 };
