@@ -1,5 +1,5 @@
-import { klDivergence } from './divergence.ts';
-import { tokenChanges, type LogProbChange } from './tokenChanges.ts';
+import type { NextToken } from './nextToken.ts';
+import { rankOf, tokenChanges, type LogProbChange } from './tokenChanges.ts';
 
 /** What is wanted of the next-token predictions at each position; what is left out is not computed. */
 export interface PredictionMeasures {
@@ -11,6 +11,8 @@ export interface PredictionMeasures {
   readonly logitDifferences?: readonly (readonly [number, number])[];
   /** Token ids whose log-probabilities are wanted. */
   readonly logProbs?: readonly number[];
+  /** Token ids whose log-probabilities and ranks are wanted. */
+  readonly tokens?: readonly number[];
   /** The tokens that change most among this many likeliest ones before and after (tokenChanges); 0 = none. */
   readonly topTokens?: number;
   /** Loss on the prompt's own next token. */
@@ -28,31 +30,39 @@ export interface PredictionComparison {
   readonly klFromBase: number | null;
   readonly klFromTarget: number | null;
   readonly klBaseFromTarget: number | null;
-  /** One per pair asked for. */
-  readonly logitDifferences: readonly Change[];
+  /** One per pair asked for; `target` null where klFromTarget is not wanted, or without a target. */
+  readonly logitDifferences: readonly (Change & { readonly target: number | null })[];
   /** One per token asked for. */
   readonly logProbs: readonly Change[];
+  /** One per token whose rank was asked for. */
+  readonly tokens: readonly LogProbChange[];
   readonly changes: readonly LogProbChange[];
   /** −log p of the next token; null at the last position. */
   readonly loss: Change | null;
 }
 
 /**
- * Compares natural log-probabilities [V] of the base, target and patched run at one position. A difference of logits is one
- * of log-probabilities, so logits themselves are not needed.
+ * Compares the predictions of the base, target and patched run at one position.
  *
  * @param next the prompt's token at the next position, or null at its end.
  */
-export function comparePredictions(measures: PredictionMeasures, base: Float64Array, target: Float64Array | null, patched: Float64Array, next: number | null): PredictionComparison {
-  const both = (read: (logProbs: Float64Array) => number): Change => ({ base: read(base), patched: read(patched) });
+export function comparePredictions(measures: PredictionMeasures, base: NextToken, target: NextToken | null, patched: NextToken, next: number | null): PredictionComparison {
+  const both = (read: (prediction: NextToken) => number): Change => ({ base: read(base), patched: read(patched) });
   const toTarget = measures.klFromTarget === true ? target : null;
   return {
-    klFromBase: measures.klFromBase === true ? klDivergence(patched, base) : null,
-    klFromTarget: toTarget === null ? null : klDivergence(patched, toTarget),
-    klBaseFromTarget: toTarget === null ? null : klDivergence(base, toTarget),
-    logitDifferences: (measures.logitDifferences ?? []).map(([a, b]) => both((logProbs) => logProbs[a] - logProbs[b])),
-    logProbs: (measures.logProbs ?? []).map((id) => both((logProbs) => logProbs[id])),
-    changes: measures.topTokens === undefined || measures.topTokens === 0 ? [] : tokenChanges(base, patched, measures.topTokens),
-    loss: measures.loss === true && next !== null ? both((logProbs) => -logProbs[next]) : null,
+    klFromBase: measures.klFromBase === true ? patched.klFrom(base) : null,
+    klFromTarget: toTarget === null ? null : patched.klFrom(toTarget),
+    klBaseFromTarget: toTarget === null ? null : base.klFrom(toTarget),
+    logitDifferences: (measures.logitDifferences ?? []).map(([a, b]) => ({ ...both((one) => one.difference(a, b)), target: toTarget?.difference(a, b) ?? null })),
+    logProbs: (measures.logProbs ?? []).map((id) => both((one) => one.logProb(id))),
+    tokens: (measures.tokens ?? []).map((id) => ({
+      id,
+      baseLogProb: base.logProb(id),
+      patchedLogProb: patched.logProb(id),
+      baseRank: rankOf(base.logProbs(), id),
+      patchedRank: rankOf(patched.logProbs(), id),
+    })),
+    changes: measures.topTokens === undefined || measures.topTokens === 0 ? [] : tokenChanges(base.logProbs(), patched.logProbs(), measures.topTokens),
+    loss: measures.loss === true && next !== null ? both((one) => -one.logProb(next)) : null,
   };
 }

@@ -1,5 +1,5 @@
 import { comparePredictions } from '../causal/comparePredictions.ts';
-import { logSoftmax } from '../causal/divergence.ts';
+import { NextToken } from '../causal/nextToken.ts';
 import { CallerError, invariant } from '../domain/errors.ts';
 import type { TokenBatch } from '../domain/model.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
@@ -9,8 +9,8 @@ import type { InterventionResult } from './intervention.ts';
 import { tapOf, type RunRows } from './runRows.ts';
 import type { Turns } from './turns.ts';
 
-/** Work of two softmaxes and two divergences per token of the vocabulary, in multiply-adds. */
-const EXPONENTIALS = 32;
+/** Work of a softmax and two divergences per token of the vocabulary, in multiply-adds. */
+const EXPONENTIALS = 16;
 
 type Predictions = Pick<InterventionResult, 'predictions' | 'logits'>;
 
@@ -54,12 +54,12 @@ export async function predictions(model: SubjectModel, batch: readonly EditedRow
     for (const { row, i, position, base, target, patched } of chunk) {
       const { planned } = batch[row];
       const { measures } = planned.intervention;
-      if (turns.due(vocab * (EXPONENTIALS + 4 * (measures.topTokens ?? 0)))) await turns.give();
+      if (turns.due(vocab * (EXPONENTIALS + 4 * (measures.topTokens ?? 0) + 2 * (measures.tokens ?? []).length))) await turns.give();
       const [inBase, inPatched] = [logitsOf(base, position), logitsOf(patched, position)];
       const inTarget = target === null ? null : logitsOf(target, position);
-      checkDefined(inBase.data, inPatched, vocab, inBase.at, planned.name);
       const before = basePredictions.of(base, position, inBase);
-      const after = patched === base ? before : logSoftmax(inPatched.data, inPatched.at, vocab);
+      const after = patched === base ? before : new NextToken(inPatched.data, inPatched.at, vocab);
+      checkDefined(before, after, planned.name);
       const wanted = inTarget === null || target === null || measures.klFromTarget !== true ? null : targetPredictions.of(target, position, inTarget);
       const next = position + 1 < planned.ids.length ? planned.ids[position + 1] : null;
       out[row].predictions[i] = { position, ...comparePredictions(measures, before, wanted, after, next) };
@@ -126,26 +126,24 @@ async function readOut(model: SubjectModel, items: readonly Item[]): Promise<Log
   };
 }
 
-/** Log-probabilities of the prediction asked for last: its neighbours ask for the same. */
+/** The prediction asked for last: its neighbours ask for the same. */
 class LatestOnly {
   readonly #vocab: number;
-  #latest: { readonly rows: RunRows; readonly position: number; readonly logProbs: Float64Array } | undefined;
+  #latest: { readonly rows: RunRows; readonly position: number; readonly prediction: NextToken } | undefined;
 
   constructor(vocab: number) {
     this.#vocab = vocab;
   }
 
-  of(rows: RunRows, position: number, { data, at }: ReturnType<LogitsOf>): Float64Array {
-    if (this.#latest?.rows !== rows || this.#latest.position !== position) this.#latest = { rows, position, logProbs: logSoftmax(data, at, this.#vocab) };
-    return this.#latest.logProbs;
+  of(rows: RunRows, position: number, { data, at }: ReturnType<LogitsOf>): NextToken {
+    if (this.#latest?.rows !== rows || this.#latest.position !== position) this.#latest = { rows, position, prediction: new NextToken(data, at, this.#vocab) };
+    return this.#latest.prediction;
   }
 }
 
 /** An edit can be so large that the network's numbers overflow; what follows is then no distribution. */
-function checkDefined(base: Float32Array, patched: ReturnType<LogitsOf>, vocab: number, at: number, name: string): void {
-  for (let i = 0; i < vocab; i++) {
-    invariant(!Number.isNaN(base[at + i]), 'the model gave NaN on an unedited prompt');
-    if (Number.isFinite(patched.data[patched.at + i])) continue;
-    throw new CallerError('BAD_INPUT', `${name}the patched run overflows: its logits are not finite; choose smaller values or factors`, { field: ['features'] });
-  }
+function checkDefined(base: NextToken, patched: NextToken, name: string): void {
+  invariant(base.finite, 'the model gave logits that are not finite on an unedited prompt');
+  if (patched.finite) return;
+  throw new CallerError('BAD_INPUT', `${name}the patched run overflows: its logits are not finite; choose smaller values or factors`, { field: ['features'] });
 }
