@@ -57,19 +57,21 @@ export function planSteering({ features, from }: Steering, sizes: ModelSizes): P
     }
     byDictionary.set(weights, [...known, feature]);
   }
-  const edits: PlannedEdit[] = [];
-  const hash = createHash('sha256');
+  const named: { edit: PlannedEdit; name: string }[] = [];
   for (const [weights, all] of byDictionary) {
     const kept = all.filter((feature) => effectOf(feature).gain !== 0 || effectOf(feature).shift !== 0).toSorted((a, b) => a.index - b.index);
-    if (kept.length > 0) edits.push(planned(weights, kept, sizes.layers));
+    if (kept.length > 0) named.push(planned(weights, kept, sizes.layers));
   }
-  if (edits.length === 0) return null;
-  edits.sort((a, b) => depthOf(a.read) - depthOf(b.read) || depthOf(a.edit) - depthOf(b.edit) || Number(a.largest) - Number(b.largest));
-  for (const { read, edit, k, inputScale, encoder, bias, threshold, selected, gain, shift, decoder } of edits) {
-    hash.update(JSON.stringify([read, edit, k, inputScale, selected.length, bias.length]));
-    for (const array of [encoder, bias, threshold, selected, gain, shift, decoder]) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  if (named.length === 0) return null;
+  named.sort(({ edit: a }, { edit: b }) => depthOf(a.read) - depthOf(b.read) || depthOf(a.edit) - depthOf(b.edit) || Number(a.largest) - Number(b.largest));
+  const hash = createHash('sha256');
+  for (const { edit, name } of named) {
+    const { read, edit: at, largest, k, inputScale, encoder, bias, threshold, selected, gain, shift, decoder } = edit;
+    hash.update(JSON.stringify([name, read, at, k, inputScale, selected.length, bias.length]));
+    // A whole encoder is large, and has a name.
+    for (const array of [...(largest ? [] : [encoder, bias]), threshold, selected, gain, shift, decoder]) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   }
-  return { key: hash.digest('base64'), from, edits };
+  return { key: hash.digest('base64'), from, edits: named.map(({ edit }) => edit) };
 }
 
 /** ĉ − c = gain · c + shift. */
@@ -86,7 +88,7 @@ function effectOf({ operation }: SteeredFeature): { readonly gain: number; reado
   }
 }
 
-function planned(weights: DictionaryWeights, features: readonly SteeredFeature[], layers: number): PlannedEdit {
+function planned(weights: DictionaryWeights, features: readonly SteeredFeature[], layers: number): { readonly edit: PlannedEdit; readonly name: string } {
   const { config, threshold } = weights;
   const { dIn, dOut, nFeatures, inputScale, outputScale } = config;
   const selected = Int32Array.from(features, ({ index }) => index);
@@ -97,7 +99,7 @@ function planned(weights: DictionaryWeights, features: readonly SteeredFeature[]
   };
   const largest = config.k !== null && config.k < nFeatures;
   const shared = largest ? shareEncoder(weights) : null;
-  return {
+  const edit: PlannedEdit = {
     read: pointOf(config.hookPoint, layers),
     edit: pointOf(config.outputHookPoint ?? config.hookPoint, layers),
     largest,
@@ -111,6 +113,7 @@ function planned(weights: DictionaryWeights, features: readonly SteeredFeature[]
     shift: Float32Array.from(features, (feature) => effectOf(feature).shift),
     decoder: rows(weights.decoder, dOut).map((value) => value * outputScale),
   };
+  return { edit, name: shared?.key ?? '' };
 }
 
 function bad(field: readonly string[], message: string): CallerError {
