@@ -49,7 +49,7 @@ export const OPENINGS: readonly string[] = [
   'The {place} was closed, so {1} and {2} went home. At home ',
 ];
 
-const ACTIONS: readonly string[] = [
+export const ACTIONS: readonly string[] = [
   '{S} gave a {gift} to',
   '{S} handed the {gift} to',
   '{S} wanted to give the {gift} to',
