@@ -15,14 +15,15 @@ export type ActiveSource = readonly [index: number, at: ActiveAt];
 export function proposeSources(
   active: readonly ActiveSource[],
   source: DictionaryWeights,
-  target: { readonly weights: DictionaryWeights; readonly index: number },
+  /** Null for an output token, which the direct way then says nothing of. */
+  target: { readonly weights: DictionaryWeights; readonly index: number } | null,
   /** Last position of each context that counts. */
   lasts: ReadonlyMap<number, number>,
   limit: number,
 ): ActiveSource[] {
   if (active.length <= limit) return [...active];
   const scores = active.map(([index, at]) => {
-    const cosine = Math.abs(product(source, index, target));
+    const cosine = target === null ? 0 : Math.abs(product(source, index, target));
     const score = { direct: 0, here: 0, before: 0 };
     for (const [context, last] of lasts) {
       const place = at.get(context);
@@ -36,11 +37,29 @@ export function proposeSources(
     }
     return score;
   });
-  const rankings = (['direct', 'here', 'before'] as const).map((way) => [...active.keys()].sort((a, b) => scores[b][way] - scores[a][way] || a - b));
+  const ways = target === null ? (['here', 'before'] as const) : (['direct', 'here', 'before'] as const);
+  const rankings = ways.map((way) => [...active.keys()].sort((a, b) => scores[b][way] - scores[a][way] || a - b));
   const chosen = new Set<number>();
   for (let rank = 0; chosen.size < limit; rank++) {
     for (const ranking of rankings) if (chosen.size < limit) chosen.add(ranking[rank]);
   }
+  return active.filter((_, i) => chosen.has(i));
+}
+
+/**
+ * The `limit` active features with the greatest |mean first-order effect| over contexts, in their order.
+ *
+ * @param effects by feature and context: the change of the target, as far as its gradient tells, when the feature is ablated.
+ * @param unit by context: what a change of 1 is a share of; a fall counts up to the whole of it, as a target can only fall silent. Null = changes as they are.
+ */
+export function mostAttributed(active: readonly ActiveSource[], effects: ReadonlyMap<number, Float64Array>, unit: readonly number[] | null, limit: number): ActiveSource[] {
+  if (active.length <= limit) return [...active];
+  const scores = active.map(([index]) => {
+    let sum = 0;
+    effects.get(index)?.forEach((effect, b) => (sum += unit === null ? effect : Math.max(-1, effect / unit[b])));
+    return Math.abs(sum);
+  });
+  const chosen = new Set([...active.keys()].sort((a, b) => scores[b] - scores[a] || a - b).slice(0, limit));
   return active.filter((_, i) => chosen.has(i));
 }
 

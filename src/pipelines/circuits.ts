@@ -1,219 +1,148 @@
 import { join } from 'node:path';
-import { hookOrder } from '../causal/hookOrder.ts';
-import { outputHookPointOf, type DictionaryWeights } from '../domain/dictionary.ts';
-import { CallerError, invariant } from '../domain/errors.ts';
-import type { CircuitEdge, FeatureAnalysis } from '../domain/feature.ts';
-import type { Artefacts } from '../ports/Artefacts.ts';
+import { CallerError } from '../domain/errors.ts';
+import type { CircuitEdge, OutputEdge } from '../domain/feature.ts';
 import type { Progress } from '../ports/Progress.ts';
-import type { SubjectModel } from '../ports/SubjectModel.ts';
-import type { TokenRows } from '../ports/TokenRows.ts';
-import { ablationEdges, type Context } from './ablationEdges.ts';
+import { ablationEdges, type AblationReport } from './ablationEdges.ts';
+import type { Attribution } from './circuitAttribution.ts';
+import { CircuitTexts, type TextInput } from './circuitContexts.ts';
+import { CIRCUIT_DEFAULTS, type CircuitOptions } from './circuitOptions.ts';
+import { checkTarget, checkToken, keyOf, sourcesOf, weightsOf, type CircuitNode, type CircuitTarget, type CircuitToken, type Context } from './circuitTarget.ts';
+import { tokenContexts } from './circuitTokenContexts.ts';
 
-export interface CircuitNode {
-  readonly dictionary: string;
-  readonly index: number;
-}
+export { CIRCUIT_DEFAULTS, type CircuitOptions } from './circuitOptions.ts';
+export type { CircuitNode, CircuitToken } from './circuitTarget.ts';
 
-export interface CircuitOptions {
-  /** Top exemplars measured per feature; default 20. */
-  readonly contexts: number;
-  /** Edges of smaller |effect| are dropped; default 0.01. */
-  readonly threshold: number;
-  /** Edges kept per feature, strongest first; default 32. */
-  readonly keep: number;
-  /**
-   * How many of a feature's strongest sources are followed further, by depth: the first number for the targets, the last
-   * one for all greater depths; default [3, 1], as in the paper's figure.
-   */
-  readonly follow: readonly number[];
-  /** Sources of a feature: `previous` = dictionaries that write at the nearest earlier hook point (the paper); `all` = at every earlier one. */
-  readonly sources: 'previous' | 'all';
-  /**
-   * Longest context in tokens; default 64 (the paper took 30). A longer one keeps the row's first token, which attention
-   * rests on, and its last ones. A context counts when the feature still reaches half its activation in it.
-   */
-  readonly contextTokens: number;
-  /** Active source features ablated per feature and source dictionary, proposed by src/causal/proposeSources.ts; default 96, null = all (the paper). */
-  readonly candidates: number | null;
-  /** Tokens of one forward run; default 4096. */
-  readonly batchTokens: number;
-}
-
-export const CIRCUIT_DEFAULTS: CircuitOptions = { contexts: 20, threshold: 0.01, keep: 32, follow: [3, 1], sources: 'previous', contextTokens: 64, candidates: 96, batchTokens: 4096 };
-
-export interface CircuitsInput {
-  readonly model: SubjectModel;
-  /** Dictionaries whose features may be in the circuit. */
-  readonly dictionaries: readonly DictionaryWeights[];
-  /** Path of each dictionary's feature records, by name, as analyse wrote them. */
-  readonly features: ReadonlyMap<string, string>;
-  /** The token file analyse read. */
-  readonly tokens: TokenRows;
+export interface CircuitsInput extends TextInput {
+  /** Features to explain. */
   readonly targets: readonly CircuitNode[];
-  readonly artefacts: Artefacts;
+  /** Output tokens to explain; none when left out. */
+  readonly outputs?: readonly CircuitToken[];
+  /** Needed by `propose: gradient`. */
+  readonly attribute?: Attribution;
   readonly progress: Progress;
-  /** The run's own folder, which exists: edges.ndjson is written there, and the resume log. */
+  /** The run's own folder, which exists: edges.ndjson and output-edges.ndjson are written there, and the resume logs. */
   readonly dir: string;
   readonly options?: Partial<CircuitOptions>;
 }
 
-/** One feature whose sources were measured; a line of the resume log. */
-export interface MeasuredNode extends CircuitNode {
+type Counts = Pick<AblationReport, 'contexts' | 'ablations' | 'silent' | 'unmeasured'>;
+
+/** One feature whose sources were measured; a line of the resume log. `contexts` is 0 when it never fires in the text, or nothing lies before it. */
+export interface MeasuredNode extends CircuitNode, Counts {
   readonly edges: readonly CircuitEdge[];
-  /** Contexts the effects are means over; 0 when the feature never fires in the text, or nothing lies before it. */
-  readonly contexts: number;
-  readonly ablations: number;
-  /** Source features silent in all contexts, whose effect is exactly 0. */
-  readonly silent: number;
-  /** Active source features that were no candidates, whose effect is not known. */
-  readonly unmeasured: number;
+}
+
+/** The same for an output token. */
+export interface MeasuredToken extends CircuitToken, Counts {
+  readonly edges: readonly OutputEdge[];
 }
 
 export interface CircuitsResult {
   /** `edges.ndjson` in the run's folder: one CircuitEdge a line. */
   readonly file: string;
   readonly hash: string;
+  /** `output-edges.ndjson`: one OutputEdge a line. */
+  readonly outputFile: string;
+  readonly outputHash: string;
   readonly edges: readonly CircuitEdge[];
+  readonly outputEdges: readonly OutputEdge[];
+  /** In the order first reached. */
   readonly nodes: readonly MeasuredNode[];
+  readonly tokens: readonly MeasuredToken[];
   /** Ablations run in this call and the seconds they took; resumed nodes are not in it. */
   readonly ablations: number;
   readonly seconds: number;
 }
 
 /**
- * What feeds each target feature, through all earlier dictionaries: measures every source feature by ablation in the
- * feature's own top contexts (ablationEdges), keeps the strong edges, and goes on with the strongest sources. A feature
- * reached twice is measured once, so the result is a graph. Continues after a crash from the features already measured.
+ * What feeds each target, a feature or an output token, through all earlier dictionaries: measures source features by ablation
+ * in the target's own contexts (ablationEdges), keeps the strong edges, and goes on with the strongest sources. A feature
+ * reached twice is measured once, so the result is a graph. Continues after a crash from what was already measured, to the
+ * same bytes. Throws NOT_FOUND, BAD_INPUT (a target that does not exist, or that nothing can feed) before anything runs.
  */
 export async function circuits(input: CircuitsInput): Promise<CircuitsResult> {
   const options = { ...CIRCUIT_DEFAULTS, ...input.options };
-  const byName = new Map(input.dictionaries.map((weights) => [weights.config.name, weights]));
-  for (const target of input.targets) checkTarget(target, byName, input);
-  const log = join(input.dir, 'measured.ndjson');
-  const measured = new Map<string, MeasuredNode>();
-  for await (const node of input.artefacts.readRecords<MeasuredNode>(log, { optional: true })) measured.set(keyOf(node), node);
-  const contexts = contextReader(input, options);
-
-  /** By key, in the order first reached. */
-  const reached = new Map<string, MeasuredNode>();
+  const { artefacts, dictionaries, model } = input;
+  for (const target of input.targets) checkTarget(target, dictionaries, model.info);
+  for (const token of input.outputs ?? []) checkToken(token, model.info);
+  if (options.propose === 'gradient' && input.attribute === undefined) throw new CallerError('UNSUPPORTED', 'candidates by gradient need a model that can be run backward; choose the heuristic');
+  const texts = new CircuitTexts(input, options);
   const started = performance.now();
   let ablations = 0;
-  const sourcesOf = async (node: CircuitNode): Promise<MeasuredNode> => {
-    const key = keyOf(node);
-    let found = reached.get(key) ?? measured.get(key);
-    if (found === undefined) {
-      found = await measure(input, options, node, byName, contexts);
-      ablations += found.ablations;
-      await input.artefacts.appendRecords(log, [found]);
-    }
-    reached.set(key, found);
-    return found;
+  const measure = async (target: CircuitTarget, contexts: readonly Context[]): Promise<AblationReport> => {
+    const report = await ablationEdges(model, sourcesOf(target, dictionaries, options.sources), target, contexts, options, options.propose === 'gradient' ? input.attribute! : null);
+    ablations += report.ablations;
+    // Strongest first.
+    return { ...report, edges: report.edges.filter(({ effect }) => Math.abs(effect) >= options.threshold).slice(0, options.keep) };
   };
-  const task = input.progress.start('circuits', input.targets.length, 'targets');
-  for (const [done, target] of input.targets.entries()) {
-    let level: CircuitNode[] = [target];
-    for (let depth = 0; level.length > 0; depth++) {
+
+  const features = new Log<MeasuredNode>(artefacts, join(input.dir, 'measured.ndjson'), keyOf);
+  const outputs = new Log<MeasuredToken>(artefacts, join(input.dir, 'measured-tokens.ndjson'), ({ id }) => String(id));
+  const tokenNode = ({ id, token }: CircuitToken): Promise<MeasuredToken> =>
+    outputs.get(String(id), async () => {
+      const { edges, ...counts } = await measure({ kind: 'token', id }, await tokenContexts(input, { id, token }, options));
+      return { id, token, ...counts, edges: edges.map(({ source, index, effect, standardError, n }) => ({ sourceDictionary: source.config.name, sourceIndex: index, tokenId: id, token, effect, standardError, n })) };
+    });
+  const featureNode = ({ dictionary, index }: CircuitNode): Promise<MeasuredNode> =>
+    features.get(keyOf({ dictionary, index }), async () => {
+      const { edges, ...counts } = await measure({ kind: 'feature', weights: weightsOf(dictionary, dictionaries), index }, await texts.of({ dictionary, index }));
+      return { dictionary, index, ...counts, edges: edges.map(({ source, index: sourceIndex, effect, standardError, n }) => ({ sourceDictionary: source.config.name, sourceIndex, targetDictionary: dictionary, targetIndex: index, effect, standardError, n })) };
+    });
+
+  const targets = [...(input.outputs ?? []).map((token) => () => tokenNode(token)), ...input.targets.map((node) => () => featureNode(node))];
+  const task = input.progress.start('circuits', targets.length, 'targets');
+  for (const [done, target] of targets.entries()) {
+    let level: (() => Promise<MeasuredNode | MeasuredToken>)[] = [target];
+    for (let depth = 0; level.length > 0 && depth < (options.depth ?? Infinity); depth++) {
       const follow = options.follow[Math.min(depth, options.follow.length - 1)];
       const next = new Map<string, CircuitNode>();
-      for (const node of level) {
-        for (const { sourceDictionary, sourceIndex } of (await sourcesOf(node)).edges.slice(0, follow)) {
+      for (const reach of level) {
+        for (const { sourceDictionary, sourceIndex } of (await reach()).edges.slice(0, follow)) {
           const source = { dictionary: sourceDictionary, index: sourceIndex };
           next.set(keyOf(source), source);
         }
-        task.update(done, `${reached.size} features, ${ablations} ablations`);
+        task.update(done, `${features.reached.size + outputs.reached.size} nodes, ${ablations} ablations`);
       }
-      level = [...next.values()];
+      level = [...next.values()].map((node) => () => featureNode(node));
     }
   }
-  const order = [...reached.values()];
+  const nodes = [...features.reached.values()];
+  const tokens = [...outputs.reached.values()];
   const seconds = (performance.now() - started) / 1000;
-  const edges = order.flatMap((node) => node.edges);
-  const file = 'edges.ndjson';
-  const { hash } = await input.artefacts.writeRecords(join(input.dir, file), edges);
-  task.finish(`${edges.length} edges, ${ablations} ablations`);
-  return { file, hash, edges, nodes: order, ablations, seconds };
+  const [edges, outputEdges] = [nodes.flatMap((node) => node.edges), tokens.flatMap((node) => node.edges)];
+  const [file, outputFile] = ['edges.ndjson', 'output-edges.ndjson'];
+  const { hash } = await artefacts.writeRecords(join(input.dir, file), edges);
+  const { hash: outputHash } = await artefacts.writeRecords(join(input.dir, outputFile), outputEdges);
+  task.finish(`${edges.length + outputEdges.length} edges, ${ablations} ablations`);
+  return { file, hash, outputFile, outputHash, edges, outputEdges, nodes, tokens, ablations, seconds };
 }
 
-async function measure(
-  input: CircuitsInput,
-  options: CircuitOptions,
-  node: CircuitNode,
-  byName: ReadonlyMap<string, DictionaryWeights>,
-  contextsOf: (node: CircuitNode) => Promise<Context[]>,
-): Promise<MeasuredNode> {
-  const weights = byName.get(node.dictionary);
-  invariant(weights !== undefined, `no dictionary ${node.dictionary}`);
-  const contexts = await contextsOf(node);
-  const sources = earlier(weights, input.dictionaries, options.sources);
-  let [ablations, silent, unmeasured, counted] = [0, 0, 0, 0];
-  const edges: CircuitEdge[] = [];
-  for (const source of contexts.length === 0 ? [] : sources) {
-    const report = await ablationEdges(input.model, source, { weights, index: node.index }, contexts, options);
-    ablations += report.ablations;
-    silent += report.silent;
-    unmeasured += report.unmeasured;
-    counted = report.contexts;
-    for (const { index, effect, standardError, n } of report.edges) {
-      if (Math.abs(effect) < options.threshold) break; // strongest first
-      edges.push({ sourceDictionary: source.config.name, sourceIndex: index, targetDictionary: node.dictionary, targetIndex: node.index, effect, standardError, n });
-    }
+/** Nodes measured in this run or before it broke off; each is measured once and on disk before the next one begins. */
+class Log<N> {
+  /** By key, in the order first asked for. */
+  readonly reached = new Map<string, N>();
+  readonly #artefacts: CircuitsInput['artefacts'];
+  readonly #path: string;
+  readonly #keyOf: (node: N) => string;
+  #known: Map<string, N> | undefined;
+
+  constructor(artefacts: CircuitsInput['artefacts'], path: string, key: (node: N) => string) {
+    this.#artefacts = artefacts;
+    this.#path = path;
+    this.#keyOf = key;
   }
-  edges.sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect));
-  return { ...node, edges: edges.slice(0, options.keep), contexts: counted, ablations, silent, unmeasured };
-}
 
-/**
- * Dictionaries that are read before `weights` is and write no later than that: all, or those that write at the latest such
- * point. An autoencoder writes where it reads; a transcoder can feed one that is read right where it writes.
- */
-function earlier(weights: DictionaryWeights, all: readonly DictionaryWeights[], which: 'previous' | 'all'): DictionaryWeights[] {
-  const reads = (one: DictionaryWeights): number => hookOrder(one.config.hookPoint);
-  const writes = (one: DictionaryWeights): number => hookOrder(outputHookPointOf(one.config));
-  const before = all.filter((one) => reads(one) < reads(weights) && writes(one) <= reads(weights)).sort((a, b) => writes(b) - writes(a));
-  return which === 'all' ? before : before.filter((one) => writes(one) === writes(before[0]));
-}
-
-/** Where a feature's top exemplars peak, and how high. */
-interface Peak {
-  readonly row: number;
-  readonly position: number;
-  readonly activation: number;
-}
-
-/** Reads a dictionary's feature records once, on first use, and keeps only the peaks. */
-function contextReader({ features, tokens, artefacts }: CircuitsInput, { contexts, contextTokens }: CircuitOptions): (node: CircuitNode) => Promise<Context[]> {
-  const peaks = new Map<string, Promise<Map<number, Peak[]>>>();
-  const load = async (dictionary: string): Promise<Map<number, Peak[]>> => {
-    const path = features.get(dictionary);
-    if (path === undefined) throw new CallerError('NOT_FOUND', `dictionary ${dictionary} has no analysis: run analyse first`);
-    const found = new Map<number, Peak[]>();
-    for await (const feature of artefacts.readRecords<FeatureAnalysis>(path)) {
-      const top = feature.exemplars.filter(({ kind }) => kind === 'top').sort((a, b) => a.rank - b.rank).slice(0, contexts);
-      found.set(feature.index, top.map(({ row, start, activations, maxActivation }) => ({ row, position: start + activations.indexOf(maxActivation), activation: maxActivation })));
+  async get(key: string, measure: () => Promise<N>): Promise<N> {
+    if (this.#known === undefined) {
+      this.#known = new Map();
+      for await (const node of this.#artefacts.readRecords<N>(this.#path, { optional: true })) this.#known.set(this.#keyOf(node), node);
     }
+    let found = this.reached.get(key) ?? this.#known.get(key);
+    if (found === undefined) {
+      found = await measure();
+      await this.#artefacts.appendRecords(this.#path, [found]);
+    }
+    this.reached.set(key, found);
     return found;
-  };
-  return async ({ dictionary, index }) => {
-    let known = peaks.get(dictionary);
-    if (known === undefined) peaks.set(dictionary, (known = load(dictionary)));
-    const places = (await known).get(index) ?? [];
-    const rows = await tokens.read(places.map(({ row }) => row));
-    return places.map(({ position, activation }, i) => {
-      const text = rows.slice(i * tokens.cols, i * tokens.cols + position + 1);
-      const ids = text.length <= contextTokens ? text : Int32Array.of(text[0], ...text.subarray(text.length - contextTokens + 1));
-      return { ids, above: activation / 2 };
-    });
-  };
-}
-
-function checkTarget({ dictionary, index }: CircuitNode, byName: ReadonlyMap<string, DictionaryWeights>, { model }: CircuitsInput): void {
-  const weights = byName.get(dictionary);
-  if (weights === undefined) throw new CallerError('NOT_FOUND', `target ${model.info.name}/${dictionary}/${index}: no such dictionary; there are ${[...byName.keys()].join(', ')}`);
-  if (!Number.isInteger(index) || index < 0 || index >= weights.config.nFeatures) {
-    throw new CallerError('NOT_FOUND', `target ${model.info.name}/${dictionary}/${index}: the dictionary has features 0 to ${weights.config.nFeatures - 1}`);
   }
-}
-
-function keyOf({ dictionary, index }: CircuitNode): string {
-  return `${dictionary}/${index}`;
 }
