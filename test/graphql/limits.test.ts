@@ -41,6 +41,14 @@ test('absurd and missing sizes count as a full page', () => {
   assert.equal(measure('query ($n: Int!) { models(first: $n) { nodes { name } } }', { n: 'x' }).cost, full);
 });
 
+test('a circuit costs the edges and nodes it may hold, beyond a page', () => {
+  const cost = (first: string) => measure(`{ circuit(target: { feature: "a/b/0" }${first}) { edges { effect source { feature { address } } } nodes { depth } } }`).cost;
+  // weight 50, the circuit, n × (edge + its source + the source's feature) and n × node
+  assert.equal(cost(', first: 500'), 50 + 1 + 500 * 4);
+  assert.equal(cost(''), 50 + 1 + 100 * 4);
+  assert.equal(cost(', first: 100000'), cost(', first: 500'));
+});
+
 test('live fields carry their weight', () => {
   assert.ok(measure('{ activations(model: "m", text: "t") { tokens } }').cost >= 200);
   assert.ok(measure('mutation { patch(input: {model: "m", base: "b", features: []}) { userErrors { code } } }').cost >= 500);
