@@ -1,5 +1,4 @@
 import { CallerError } from '../domain/errors.ts';
-import type { PatchInput, PatchRun } from '../domain/patch.ts';
 import type { CatalogReader } from '../ports/CatalogReader.ts';
 import type { FeatureSearch } from '../ports/FeatureSearch.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
@@ -8,9 +7,10 @@ import { selectDictionaries, type DictionarySelection } from './dictionaries.ts'
 import { featurePage, type FeatureConditions, type FeaturePageArgs, type FeatureView } from './features.ts';
 import type { ExplainedFeature, ExplainFeatureInput, ExplainService } from './explainFeature.ts';
 import { Gate } from './gate.ts';
-import { checkText, LIMITS } from './limits.ts';
+import { LIMITS } from './limits.ts';
 import type { Page } from './page.ts';
 import type { PatchService } from './patch.ts';
+import { createPatchRequests, type PatchRequests } from './patchRequests.ts';
 import { searchFeatures, type SearchArgs, type SearchResultPage } from './search.ts';
 
 export interface CatalogParts {
@@ -25,14 +25,13 @@ export interface CatalogParts {
 }
 
 /** What the API can do. Limits and access are decided here, below GraphQL, so that every way in meets the same rules. */
-export interface Catalog {
+export interface Catalog extends PatchRequests {
   readonly version: string;
   /** Batched reads, for loaders. */
   readonly reader: CatalogReader;
   features(selection: DictionarySelection, conditions: FeatureConditions, args: FeaturePageArgs): Promise<Page<FeatureView>>;
   search(args: SearchArgs): Promise<SearchResultPage>;
   activations(args: ActivationsArgs): Promise<TextActivations>;
-  patch(input: PatchInput): Promise<PatchRun>;
   /** How features can be explained and judged on demand here, the default first; empty where they cannot. */
   readonly explainMethods: readonly string[];
   readonly explainScorers: readonly string[];
@@ -40,6 +39,7 @@ export interface Catalog {
 }
 
 export function createCatalog({ reader, search, live, patches, explanations, version }: CatalogParts): Catalog {
+  // One for everything that runs a model now: whoever comes, the machine has the same number of runs to bear.
   const gate = new Gate(LIMITS.liveRunning, LIMITS.liveWaiting);
   return {
     version,
@@ -48,11 +48,7 @@ export function createCatalog({ reader, search, live, patches, explanations, ver
       featurePage(reader, await selectDictionaries(reader, selection), conditions, args),
     search: (args) => searchFeatures(reader, search, args),
     activations: (args) => gate.run(() => liveActivations(reader, live, args)),
-    async patch(input) {
-      checkText('base', input.base, LIMITS.textCharacters);
-      if (input.target !== null) checkText('target', input.target, LIMITS.textCharacters);
-      return await gate.run(() => patches.patch(input));
-    },
+    ...createPatchRequests(patches, gate),
     explainMethods: explanations?.methods ?? [],
     explainScorers: explanations?.scorers ?? [],
     async explainFeature(input) {

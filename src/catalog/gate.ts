@@ -1,33 +1,92 @@
 import { CallerError } from '../domain/errors.ts';
 
+/** How work that needs a place gets one. */
+export interface Turns {
+  /**
+   * Runs the task when its turn comes. Throws BUSY, with when to try again, where too many wait; the signal's reason where it
+   * is aborted before the task began (a task that began is not disturbed).
+   */
+  run<T>(task: () => Promise<T>, options?: TurnOptions): Promise<T>;
+}
+
+export interface TurnOptions {
+  readonly signal?: AbortSignal;
+  /** The work goes on from an earlier turn: it waits behind the others, but is not refused. */
+  readonly resumes?: boolean;
+}
+
+/** Seconds of a run before any was measured. */
+const FIRST_GUESS = 1;
+/** Weight of the latest run in the mean of run times. */
+const LATEST = 0.1;
+/** No sooner than this: a client that asks at once again only adds to the load. */
+const SOONEST = 0.1;
+
+interface Waiting {
+  readonly start: () => void;
+}
+
 /** Lets `running` tasks run at once and `waiting` wait behind them, first come first served; more are refused with BUSY. */
-export class Gate {
+export class Gate implements Turns {
   readonly #running: number;
   readonly #waiting: number;
   #active = 0;
-  readonly #queue: (() => void)[] = [];
+  #meanSeconds = FIRST_GUESS;
+  readonly #queue = new Set<Waiting>();
 
   constructor(running: number, waiting: number) {
     this.#running = running;
     this.#waiting = waiting;
   }
 
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  async run<T>(task: () => Promise<T>, { signal, resumes = false }: TurnOptions = {}): Promise<T> {
+    signal?.throwIfAborted();
     if (this.#active >= this.#running) {
-      if (this.#queue.length >= this.#waiting) {
-        throw new CallerError('BUSY', `${this.#active} model runs are under way and ${this.#queue.length} wait: try again later`);
-      }
-      // The task that ends hands its place over, so #active stays as it is.
-      await new Promise<void>((resolve) => this.#queue.push(resolve));
+      if (!resumes && this.#queue.size >= this.#waiting) throw this.#busy();
+      await this.#turn(signal);
     } else {
       this.#active++;
     }
+    const started = performance.now();
     try {
       return await task();
     } finally {
-      const next = this.#queue.shift();
-      if (next === undefined) this.#active--;
-      else next();
+      this.#meanSeconds += LATEST * ((performance.now() - started) / 1000 - this.#meanSeconds);
+      this.#next();
     }
+  }
+
+  /** The task that ends hands its place over, so #active stays as it is. */
+  #next(): void {
+    const [next] = this.#queue;
+    if (next === undefined) this.#active--;
+    else {
+      this.#queue.delete(next);
+      next.start();
+    }
+  }
+
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abandon = (): void => {
+        this.#queue.delete(waiting);
+        reject(signal?.reason as Error);
+      };
+      const waiting: Waiting = {
+        start: () => {
+          signal?.removeEventListener('abort', abandon);
+          resolve();
+        },
+      };
+      this.#queue.add(waiting);
+      signal?.addEventListener('abort', abandon, { once: true });
+    });
+  }
+
+  /** Who is refused may come back when those before him are likely done: mean time of a run × those under way and waiting / runs at once. */
+  #busy(): CallerError {
+    const seconds = Math.max(SOONEST, (this.#meanSeconds * (this.#active + this.#queue.size)) / this.#running);
+    const retryAfterSeconds = Math.ceil(seconds * 10) / 10;
+    return new CallerError('BUSY', `${this.#active} model runs are under way and ${this.#queue.size} wait: try again in ${retryAfterSeconds} s`, { retryAfterSeconds });
   }
 }

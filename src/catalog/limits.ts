@@ -40,6 +40,12 @@ export const LIMITS = {
   /** How long one mutation, and one subscription, may take, waiting included. */
   patchSeconds: 60,
   streamSeconds: 600,
+  /** Of one `steer`: tokens written on each side, features, temperature, seconds; results kept in memory. */
+  steerTokens: 256,
+  steerFeatures: 64,
+  temperature: 10,
+  steerSeconds: 60,
+  steerKept: 256,
   /** Features of one model explained at once, and waiting behind them. */
   explainRunning: 1,
   explainWaiting: 8,

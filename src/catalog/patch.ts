@@ -1,54 +1,163 @@
-import { createHash } from 'node:crypto';
-import { formatAddress } from '../domain/address.ts';
-import { outputHookPointOf } from '../domain/dictionary.ts';
-import { CallerError, invariant } from '../domain/errors.ts';
-import type { PatchInput, PatchPosition, PatchResult, PatchRun } from '../domain/patch.ts';
+import { CallerError, OutsideError } from '../domain/errors.ts';
+import type { PatchInput, PatchRequest, PatchRun } from '../domain/patch.ts';
 import type { CatalogReader, DictionaryRow, ModelRow } from '../ports/CatalogReader.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
-import { intervene } from '../interventions/intervene.ts';
-import type { FeatureIntervention } from '../interventions/intervention.ts';
-import { checkPatchInput, checkSameLength, resolvePositions } from './patchInput.ts';
-import { promptIds, tokenTexts } from './prompt.ts';
-
-/** Changes whenever the meaning of a patch does, so that stored results of the old meaning are not taken for new ones. */
-const SEMANTICS = 'patch-1';
+import type { Turns } from './gate.ts';
+import { LIMITS } from './limits.ts';
+import { patchId } from './patchIdentity.ts';
+import { checkPatchInput } from './patchInput.ts';
+import { withMeans } from './patchMeans.ts';
+import { numbersOf, runPatches, type PatchToRun } from './patchRuns.ts';
 
 export interface PatchServiceParts {
-  readonly reader: Pick<CatalogReader, 'models' | 'dictionaries' | 'patchRun' | 'savePatchRun'>;
+  readonly reader: Pick<CatalogReader, 'models' | 'dictionaries' | 'features' | 'patchRun' | 'savePatchRun'>;
   readonly live: Pick<LiveModels, 'open' | 'dictionary'>;
   readonly codeVersion: string;
 }
 
-export interface PatchService {
-  /**
-   * Runs a patch, or returns it from the catalog when the same patch was run on the same weights. Deterministic on one
-   * device. Throws CallerError (BAD_INPUT, NOT_FOUND, LIMIT_EXCEEDED, TEXT_TOO_LONG, MODEL_UNAVAILABLE) that names the field.
-   */
-  patch(input: PatchInput): Promise<PatchRun>;
+export interface PatchOptions {
+  readonly turns: Turns;
+  /** Patches that run together, at most. */
+  readonly group: number;
+  /** Ends it: what has not begun does not begin, and the reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
-/** Equal patches asked for at the same time run once. How many run at once is bounded by the caller. */
+/** What came of one patch of several: its place, and its run or what is wrong with it. */
+export type PatchOutcome = { readonly index: number; readonly run: PatchRun } | { readonly index: number; readonly error: CallerError };
+
+export interface PatchService {
+  /**
+   * Runs patches, or finds them in the catalog when the same ones were run on the same weights. Group by group, those of one
+   * model in one run of the engine; equal ones run once, whoever asks. An outcome each, those of a group in no order; errors are
+   * BAD_INPUT, NOT_FOUND, LIMIT_EXCEEDED, TEXT_TOO_LONG, UNSUPPORTED, MODEL_UNAVAILABLE, BUSY, and name the field. Throws what is
+   * not the caller's mistake.
+   */
+  patchEach(requests: readonly PatchRequest[], options: PatchOptions): AsyncGenerator<PatchOutcome, void, undefined>;
+}
+
+/** Who ran a patch for others too gave it up: they run it themselves. */
+class Abandoned extends Error {}
+
+/** A patch that somebody runs, for everybody who asks for it meanwhile. */
+type UnderWay = PromiseWithResolvers<PatchRun>;
+
+interface Wanted extends PatchToRun {
+  readonly indices: number[];
+}
+
 export function createPatchService({ reader, live, codeVersion }: PatchServiceParts): PatchService {
-  const underWay = new Map<string, Promise<PatchRun>>();
-  return {
-    async patch(input) {
-      const model = await findModel(reader, input.model);
-      const rows = checkPatchInput(input, await reader.dictionaries({ model: input.model }));
-      const id = patchId(model, rows, input);
-      const stored = await reader.patchRun(id);
-      if (stored !== null) return stored;
-      let running = underWay.get(id);
-      if (running === undefined) {
-        running = runPatch(live, model, input, id, codeVersion)
-          .then(async (run) => {
-            await reader.savePatchRun(run);
-            return run;
-          })
-          .finally(() => underWay.delete(id));
-        underWay.set(id, running);
+  const underWay = new Map<string, UnderWay>();
+
+  /** Runs patches that nobody else runs; every one is settled in the end. */
+  const runOwn = async (own: readonly Wanted[], turns: Turns, signal: AbortSignal | undefined): Promise<void> => {
+    const settle = (id: string, how: (found: UnderWay) => void): void => {
+      const found = underWay.get(id);
+      underWay.delete(id);
+      if (found !== undefined) how(found);
+    };
+    try {
+      const stored = await Promise.all(own.map(({ id }) => reader.patchRun(id)));
+      const missing = own.filter(({ id }, i) => {
+        const run = stored[i];
+        if (run !== null) settle(id, ({ resolve }) => resolve(run));
+        return run === null;
+      });
+      for (const wanted of Map.groupBy(missing, ({ input }) => input.model).values()) {
+        await runPatches({ reader, live, codeVersion }, wanted, turns, signal, (id, found) => settle(id, ({ resolve, reject }) => ('run' in found ? resolve(found.run) : reject(found.error))));
       }
-      return running;
+    } catch (error) {
+      for (const { id } of own) settle(id, ({ reject }) => reject(signal?.aborted === true ? new Abandoned() : error));
+    }
+  };
+
+  const runGroup = async (group: readonly Wanted[], turns: Turns, signal: AbortSignal | undefined): Promise<ReadonlyMap<string, PatchRun | CallerError>> => {
+    const found = new Map<string, PatchRun | CallerError>();
+    let left = group;
+    let held = 0;
+    while (left.length > 0) {
+      signal?.throwIfAborted();
+      const own = left.filter(({ id }) => !underWay.has(id));
+      for (const { id } of own) {
+        const fresh = Promise.withResolvers<PatchRun>();
+        fresh.promise.catch(() => undefined);
+        underWay.set(id, fresh);
+      }
+      const promised = left.map(({ id }) => underWay.get(id)?.promise);
+      await runOwn(own, turns, signal);
+      const ends = await Promise.allSettled(promised);
+      left = left.filter(({ id }, i) => {
+        const end = ends[i];
+        if (end.status === 'fulfilled') {
+          // What does not fit is read again when its turn to be answered comes.
+          const run = end.value;
+          held += run === undefined ? 0 : numbersOf(run);
+          if (run !== undefined && held <= LIMITS.patchNumbers) found.set(id, run);
+          return false;
+        }
+        if (end.reason instanceof Abandoned) return true;
+        if (!(end.reason instanceof CallerError)) throw end.reason;
+        found.set(id, end.reason);
+        return false;
+      });
+    }
+    return found;
+  };
+
+  return {
+    async *patchEach(requests, { turns, group, signal }) {
+      const prepare = preparer(reader);
+      const mine = continuing(turns);
+      for (let from = 0; from < requests.length; from += group) {
+        const wanted = new Map<string, Wanted>();
+        for (const [i, request] of requests.slice(from, from + group).entries()) {
+          const one = await prepare(request);
+          if (one instanceof CallerError) yield { index: from + i, error: one };
+          else if (wanted.has(one.id)) wanted.get(one.id)?.indices.push(from + i);
+          else wanted.set(one.id, { ...one, indices: [from + i] });
+        }
+        const found = await runGroup([...wanted.values()], mine, signal);
+        for (const { id, indices } of wanted.values()) {
+          const end = found.get(id) ?? (await reader.patchRun(id));
+          if (end === null) throw new OutsideError('postgres', `patch run ${id} was stored and is gone`);
+          for (const index of indices) yield end instanceof CallerError ? { index, error: end } : { index, run: end };
+        }
+      }
     },
+  };
+}
+
+/** Turns of one request: only the first may be refused. */
+function continuing(turns: Turns): Turns {
+  let admitted = false;
+  return {
+    run: (task, options) =>
+      turns.run(
+        () => {
+          admitted = true;
+          return task();
+        },
+        { ...options, resumes: admitted },
+      ),
+  };
+}
+
+/** Checks requests against the catalog, whose models and dictionaries are read once. A mistake is returned, not thrown. */
+function preparer(reader: PatchServiceParts['reader']): (request: PatchRequest) => Promise<PatchToRun | CallerError> {
+  const known = new Map<string, Promise<readonly [ModelRow, readonly DictionaryRow[]]>>();
+  const rowsOf = async (name: string): Promise<readonly [ModelRow, readonly DictionaryRow[]]> => [await findModel(reader, name), await reader.dictionaries({ model: name })];
+  return async (request) => {
+    try {
+      const rows = known.get(request.model) ?? rowsOf(request.model);
+      known.set(request.model, rows);
+      const [model, dictionaries] = await rows;
+      const used = checkPatchInput(request, dictionaries);
+      const input: PatchInput = await withMeans(reader, used, request);
+      return { id: patchId(model, used, input), model, input };
+    } catch (error) {
+      if (error instanceof CallerError) return error;
+      throw error;
+    }
   };
 }
 
@@ -58,92 +167,4 @@ async function findModel(reader: PatchServiceParts['reader'], name: string): Pro
   if (found !== undefined) return found;
   const known = models.map((row) => row.name).join(', ');
   throw new CallerError('NOT_FOUND', `the catalog has no model ${JSON.stringify(name)}; ${known === '' ? 'it is empty' : `it has ${known}`}`, { field: ['model'] });
-}
-
-/** sha-256 over what determines the result: semantics, weights, tokenizer, dictionaries, input. */
-function patchId(model: ModelRow, rows: ReadonlyMap<string, DictionaryRow>, input: PatchInput): string {
-  const dictionaries = [...rows].map(([name, row]) => [name, row.weightsHash]).sort(([a], [b]) => (a < b ? -1 : 1));
-  const features = input.features.map(({ feature, operation, positions }) => [
-    formatAddress(feature),
-    operation.kind,
-    operation.kind === 'scale' ? operation.factor : operation.kind === 'set' ? operation.value : null,
-    positions,
-  ]);
-  const canonical = [SEMANTICS, model.weightsHash, model.tokenizerHash, dictionaries, input.base, input.target, features, input.readPositions, input.topTokens];
-  return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
-}
-
-async function runPatch(live: PatchServiceParts['live'], row: ModelRow, input: PatchInput, id: string, codeVersion: string): Promise<PatchRun> {
-  const started = performance.now();
-  const { model, tokenizer } = await live.open(input.model);
-  const base = promptIds(tokenizer, model.info.contextLength, input.base, 'base');
-  const target = input.target === null ? null : promptIds(tokenizer, model.info.contextLength, input.target, 'target');
-  if (target !== null) checkSameLength(base, target, (token) => tokenizer.token(token));
-  const read = resolvePositions(input.readPositions, base.length, [base.length - 1], ['readPositions']);
-  const features = await resolveFeatures(live, input, base.length);
-  const [outcome] = await intervene(model, {
-    prompts: target === null ? [base] : [base, target],
-    interventions: [
-      {
-        prompt: 0,
-        target: target === null ? null : 1,
-        features,
-        error: 'keep',
-        measures: { positions: read, klFromBase: true, klFromTarget: true, topTokens: input.topTokens, activations: true, editMagnitude: true },
-      },
-    ],
-  });
-  const { editMagnitude } = outcome;
-  invariant(editMagnitude !== null, 'the magnitude was asked for');
-  const result: PatchResult = {
-    tokens: tokenTexts(tokenizer, base),
-    targetTokens: target === null ? null : tokenTexts(tokenizer, target),
-    positions: outcome.predictions.map(({ position, klFromBase, klFromTarget, klBaseFromTarget, changes }): PatchPosition => {
-      invariant(klFromBase !== null, 'the divergence was asked for');
-      return {
-        position,
-        token: tokenizer.token(base[position]),
-        klFromBase,
-        klFromTarget,
-        klBaseFromTarget,
-        changes: changes.map((change) => ({ ...change, token: tokenizer.token(change.id) })),
-      };
-    }),
-    features: features.map(({ weights }, i) => ({
-      feature: input.features[i].feature,
-      hookPoint: outputHookPointOf(weights.config),
-      before: Array.from(outcome.features[i].before),
-      after: Array.from(outcome.features[i].after),
-    })),
-    editMagnitude: editMagnitude.mean,
-  };
-  return {
-    id,
-    input,
-    result,
-    weightsHash: row.weightsHash,
-    codeVersion,
-    createdAt: new Date().toISOString(),
-    milliseconds: performance.now() - started,
-  };
-}
-
-async function resolveFeatures(live: PatchServiceParts['live'], input: PatchInput, length: number): Promise<FeatureIntervention[]> {
-  const everywhere = Array.from({ length }, (_, t) => t);
-  const taken = new Set<string>();
-  const names = [...new Set(input.features.map(({ feature }) => feature.dictionary))];
-  const dictionaries = new Map(await Promise.all(names.map(async (name) => [name, await live.dictionary(input.model, name)] as const)));
-  return input.features.map(({ feature, operation, positions: asked }, i) => {
-    const positions = resolvePositions(asked, length, everywhere, ['features', String(i), 'positions']);
-    for (const t of positions) {
-      const key = `${formatAddress(feature)}@${t}`;
-      if (taken.has(key)) {
-        throw new CallerError('BAD_INPUT', `feature ${formatAddress(feature)} is patched twice at position ${t}`, { field: ['features', String(i)] });
-      }
-      taken.add(key);
-    }
-    const weights = dictionaries.get(feature.dictionary);
-    invariant(weights !== undefined && feature.index < weights.config.nFeatures, 'dictionary and catalog differ in size');
-    return { weights, index: feature.index, operation, positions };
-  });
 }

@@ -1,8 +1,9 @@
-import { formatAddress } from '../domain/address.ts';
+import { formatAddress, type FeatureAddress } from '../domain/address.ts';
 import { CallerError } from '../domain/errors.ts';
-import type { FeaturePatch, PatchInput } from '../domain/patch.ts';
+import type { PatchRequest } from '../domain/patch.ts';
 import type { DictionaryRow } from '../ports/CatalogReader.ts';
 import { resolvePosition } from '../causal/positions.ts';
+import { checkText, LIMITS } from './limits.ts';
 
 /** Most features edited by one patch. */
 export const MAX_PATCHED_FEATURES = 256;
@@ -12,12 +13,14 @@ export const MAX_TOP_TOKENS = 50;
 export const MAX_READ_POSITIONS = 64;
 
 /**
- * Checks what can be known without running the model and returns the dictionaries patched, by name. Throws CallerError
- * with the path of the field: BAD_INPUT, LIMIT_EXCEEDED, NOT_FOUND.
+ * Checks what can be known without running the model and returns the dictionaries patched or watched, by name. Throws CallerError
+ * with the path of the field: BAD_INPUT, LIMIT_EXCEEDED, NOT_FOUND, TEXT_TOO_LONG.
  */
-export function checkPatchInput(input: PatchInput, rows: readonly DictionaryRow[]): Map<string, DictionaryRow> {
+export function checkPatchInput(input: PatchRequest, rows: readonly DictionaryRow[]): Map<string, DictionaryRow> {
   for (const field of ['base', 'target'] as const) {
-    if (input[field] === '') throw bad([field], `${field} is empty: expected some text`);
+    const text = input[field];
+    if (text === '') throw bad([field], `${field} is empty: expected some text`);
+    if (text !== null) checkText(field, text, LIMITS.textCharacters);
   }
   const count = input.features.length;
   if (count === 0) throw bad(['features'], 'features is empty: name at least one feature to patch');
@@ -27,7 +30,11 @@ export function checkPatchInput(input: PatchInput, rows: readonly DictionaryRow[
   if (!Number.isInteger(input.topTokens) || input.topTokens < 1 || input.topTokens > MAX_TOP_TOKENS) {
     throw new CallerError('LIMIT_EXCEEDED', `topTokens is ${input.topTokens}: expected a whole number from 1 to ${MAX_TOP_TOKENS}`, { field: ['topTokens'] });
   }
+  checkNumberOf('watch', input.watch, LIMITS.watchedFeatures);
+  checkNumberOf('tokens', input.tokens, LIMITS.namedTokens);
+  checkNumberOf('logitDifference', input.logitDifference, LIMITS.tokenPairs);
   if (input.readPositions !== null) {
+    if (input.allPositions === true) throw bad(['readPositions'], 'readPositions and allPositions are both given: leave out one of them');
     if (input.readPositions.length === 0) throw bad(['readPositions'], 'readPositions is empty: leave it out to read the last position');
     if (input.readPositions.length > MAX_READ_POSITIONS) {
       throw new CallerError('LIMIT_EXCEEDED', `readPositions has ${input.readPositions.length} entries: at most ${MAX_READ_POSITIONS}`, { field: ['readPositions'] });
@@ -36,44 +43,58 @@ export function checkPatchInput(input: PatchInput, rows: readonly DictionaryRow[
   const byName = new Map(rows.map((row) => [row.name, row]));
   const used = new Map<string, DictionaryRow>();
   input.features.forEach((patch, i) => {
-    const row = checkFeature(input, patch, String(i), byName);
+    const row = checkAddress(input.model, patch.feature, ['features', String(i), 'feature'], byName);
+    checkOperation(input, patch, String(i));
+    used.set(row.name, row);
+  });
+  input.watch?.forEach((feature, i) => {
+    const row = checkAddress(input.model, feature, ['watch', String(i)], byName);
     used.set(row.name, row);
   });
   return used;
 }
 
-function checkFeature(input: PatchInput, patch: FeaturePatch, i: string, byName: ReadonlyMap<string, DictionaryRow>): DictionaryRow {
-  const { feature, operation, positions } = patch;
-  const at = ['features', i, 'feature'];
-  if (feature.model !== input.model) throw bad(at, `feature ${formatAddress(feature)} belongs to model ${feature.model}, the patch runs ${input.model}`);
+function checkNumberOf(field: string, list: readonly unknown[] | undefined, most: number): void {
+  if (list !== undefined && list.length > most) {
+    throw new CallerError('LIMIT_EXCEEDED', `${field} has ${list.length} entries: at most ${most}`, { field: [field] });
+  }
+}
+
+function checkAddress(model: string, feature: FeatureAddress, at: readonly string[], byName: ReadonlyMap<string, DictionaryRow>): DictionaryRow {
+  if (feature.model !== model) throw bad(at, `feature ${formatAddress(feature)} belongs to model ${feature.model}, the patch runs ${model}`);
   const row = byName.get(feature.dictionary);
   if (row === undefined) {
     const known = [...byName.keys()];
     const listed = known.length === 0 ? 'it has none' : `it has ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', …' : ''}`;
-    throw new CallerError('NOT_FOUND', `model ${input.model} has no dictionary ${feature.dictionary}; ${listed}`, { field: at });
+    throw new CallerError('NOT_FOUND', `model ${model} has no dictionary ${feature.dictionary}; ${listed}`, { field: at });
   }
   if (!Number.isInteger(feature.index) || feature.index < 0 || feature.index >= row.nFeatures) {
     throw new CallerError('NOT_FOUND', `feature ${formatAddress(feature)} does not exist: dictionary ${row.name} has features 0 to ${row.nFeatures - 1}`, { field: at });
   }
+  return row;
+}
+
+function checkOperation(input: PatchRequest, { feature, operation, positions }: PatchRequest['features'][number], i: string): void {
   switch (operation.kind) {
     case 'replace_from_target':
       if (input.target === null) throw bad(['target'], `feature ${formatAddress(feature)} is to be replaced from the target prompt, but there is no target`);
       break;
     case 'ablate':
+    case 'ablate_to_mean':
       break;
     case 'scale':
       checkFinite(operation.factor, 'factor', i);
       break;
     case 'set':
+    case 'add':
       checkFinite(operation.value, 'value', i);
       break;
     default: {
       const kind = String((operation as { kind: unknown }).kind);
-      throw bad(['features', i, 'operation'], `unknown operation ${kind}: expected replace_from_target, ablate, scale or set`);
+      throw bad(['features', i, 'operation'], `unknown operation ${kind}: expected replace_from_target, ablate, ablate_to_mean, scale, set or add`);
     }
   }
   if (positions !== null && positions.length === 0) throw bad(['features', i, 'positions'], 'positions is empty: leave it out to patch every position');
-  return row;
 }
 
 /** Beyond this a float32 edit may overflow on its way through the network. */

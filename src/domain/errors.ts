@@ -38,18 +38,22 @@ export type CallerErrorCode =
   | 'BUDGET_REACHED'
   | 'MODEL_UNAVAILABLE'
   | 'STALE_OUTPUT'
-  | 'BUSY';
+  | 'BUSY'
+  | 'TIMED_OUT';
 
 export class CallerError extends Error {
   override readonly name: string = 'CallerError';
   readonly code: CallerErrorCode;
   /** Path of the offending input field where there is one, e.g. ['features', '0', 'index']. */
   readonly field: readonly string[] | undefined;
+  /** When to try again, where trying again helps. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(code: CallerErrorCode, message: string, options: { cause?: unknown; field?: readonly string[] } = {}) {
+  constructor(code: CallerErrorCode, message: string, options: { cause?: unknown; field?: readonly string[]; retryAfterSeconds?: number } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.field = options.field;
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 }
 

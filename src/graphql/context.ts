@@ -5,10 +5,39 @@ import { createLoaders, type Loaders } from './loaders.ts';
 export interface Context {
   readonly catalog: Catalog;
   readonly loaders: Loaders;
+  /** In subscriptions. */
+  readonly stream?: StreamSide;
+}
+
+/** A subscription's connection, as its source of events sees it. */
+export interface StreamSide {
+  /** Aborted when the connection is closed. */
+  readonly signal: AbortSignal;
+  /** Resolves when so many events have left for the client, or nothing leaves any more. */
+  sent(events: number): Promise<void>;
 }
 
 export function createContext(catalog: Catalog): Context {
   return { catalog, loaders: createLoaders(catalog.reader) };
+}
+
+/** For one subscription: each of its events reads the catalog afresh, so that a long stream holds no more than one event has read. */
+export function createStreamContext(catalog: Catalog, { signal, sent }: StreamSide): Context {
+  let loaders = createLoaders(catalog.reader);
+  const stream: StreamSide = {
+    signal,
+    async sent(events) {
+      await sent(events);
+      loaders = createLoaders(catalog.reader);
+    },
+  };
+  return {
+    catalog,
+    stream,
+    get loaders() {
+      return loaders;
+    },
+  };
 }
 
 /** A resolver: reads its arguments, calls the catalog or a loader, shapes the answer. No rules live here. */

@@ -14,14 +14,23 @@ const USER_ERROR_CODES: Readonly<Partial<Record<CallerErrorCode, string>>> = {
   MODEL_UNAVAILABLE: 'MODEL_UNAVAILABLE',
   DEVICE_UNAVAILABLE: 'MODEL_UNAVAILABLE',
   BUSY: 'BUSY',
+  TIMED_OUT: 'TIMED_OUT',
   BUDGET_REACHED: 'LIMIT_EXCEEDED',
 };
 
+/** UserError of the contract. */
+export interface UserError {
+  readonly code: string;
+  readonly field: readonly string[] | null;
+  readonly message: string;
+  readonly retryAfterSeconds: number | null;
+}
+
 /** A mutation's user error; null when the failure is not the caller's. */
-export function userErrorOf(error: unknown): { code: string; field: readonly string[] | null; message: string } | null {
+export function userErrorOf(error: unknown): UserError | null {
   if (!(error instanceof CallerError)) return null;
   const code = USER_ERROR_CODES[error.code];
-  return code === undefined ? null : { code, field: error.field ?? null, message: error.message };
+  return code === undefined ? null : { code, field: error.field ?? null, message: error.message, retryAfterSeconds: error.retryAfterSeconds ?? null };
 }
 
 /**
@@ -32,7 +41,8 @@ export function errorFormatter(log: Logger): (formatted: GraphQLFormattedError, 
   return (formatted, error) => {
     const cause = unwrapResolverError(error);
     if (cause instanceof CallerError) {
-      return { ...formatted, extensions: { code: cause.code, ...(cause.field === undefined ? {} : { field: cause.field }) } };
+      const { code, field, retryAfterSeconds } = cause;
+      return { ...formatted, extensions: { code, ...(field === undefined ? {} : { field }), ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) } };
     }
     // Syntax, validation, limits: raised before any resolver ran, and safe to show.
     if (cause instanceof GraphQLError && formatted.extensions?.['code'] !== 'INTERNAL_SERVER_ERROR') return formatted;

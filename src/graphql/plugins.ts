@@ -1,5 +1,5 @@
 import type { ApolloServerPlugin } from '@apollo/server';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { Context } from './context.ts';
 import { checkOperation, measureOperation, type OperationLimits } from './limits.ts';
@@ -18,6 +18,11 @@ export function limitsPlugin(limits: OperationLimits): ApolloServerPlugin<Contex
               extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
             });
           }
+          if (operation.operation === 'subscription') {
+            throw new GraphQLError('subscriptions are streamed: POST them to /graphql/stream with "accept: text/event-stream"', {
+              extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
+            });
+          }
           const measure = measureOperation(schema, document, operation, request.variables ?? {});
           checkOperation(measure, limits);
           cost = measure.cost;
@@ -28,6 +33,30 @@ export function limitsPlugin(limits: OperationLimits): ApolloServerPlugin<Contex
           result.extensions = { ...result.extensions, cost: { found: cost, allowed: limits.cost } };
         },
       };
+    },
+  };
+}
+
+/** The header Retry-After, in whole seconds, on an answer with an error that says when to try again. */
+export function retryPlugin(): ApolloServerPlugin<Context> {
+  return {
+    async requestDidStart() {
+      return {
+        async willSendResponse({ response }) {
+          if (response.body.kind !== 'single') return;
+          const seconds = (response.body.singleResult.errors ?? []).map(({ extensions }) => extensions?.['retryAfterSeconds']).filter((value) => typeof value === 'number');
+          if (seconds.length > 0) response.http.headers.set('retry-after', String(Math.ceil(Math.max(...seconds))));
+        },
+      };
+    },
+  };
+}
+
+/** Keeps the schema that the server made of the contract. */
+export function schemaPlugin(keep: (schema: GraphQLSchema) => void): ApolloServerPlugin<Context> {
+  return {
+    async serverWillStart({ schema }) {
+      keep(schema);
     },
   };
 }

@@ -4,18 +4,20 @@ import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
 import { expressMiddleware } from '@as-integrations/express5';
+import type { GraphQLSchema } from 'graphql';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
-import { CallerError, OutsideError } from '../domain/errors.ts';
+import { CallerError, invariant, OutsideError } from '../domain/errors.ts';
 import { createContext, type Context } from './context.ts';
 import { errorFormatter } from './errors.ts';
 import { healthPages } from './health.ts';
 import { idePages } from './ide.ts';
 import { MAX_TOKENS, OPERATION_LIMITS, type OperationLimits } from './limits.ts';
-import { limitsPlugin, logPlugin } from './plugins.ts';
+import { limitsPlugin, logPlugin, retryPlugin, schemaPlugin } from './plugins.ts';
 import { resolvers } from './resolvers/index.ts';
 import { readSchema } from './schema.ts';
+import { streamHandler } from './stream.ts';
 
 export interface ServerOptions {
   readonly catalog: Catalog;
@@ -35,11 +37,14 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Serves the catalog over HTTP: POST and GET /graphql, the IDE page, /health and /ready. */
+/** Serves the catalog over HTTP: POST and GET /graphql, subscriptions at POST /graphql/stream, the IDE page, /health and /ready. */
 export async function createServer(options: ServerOptions): Promise<RunningServer> {
   const { catalog, log } = options;
   const app = express();
   const http = createHttpServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, app);
+  const formatError = errorFormatter(log);
+  const limits = options.limits ?? OPERATION_LIMITS;
+  let schema: GraphQLSchema | undefined;
   const apollo = new ApolloServer<Context>({
     typeDefs: await readSchema(),
     resolvers,
@@ -50,7 +55,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     persistedQueries: false,
     stopOnTerminationSignals: false,
     parseOptions: { maxTokens: MAX_TOKENS },
-    formatError: errorFormatter(log),
+    formatError,
     logger: log,
     plugins: [
       ApolloServerPluginLandingPageDisabled(),
@@ -58,16 +63,20 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginDrainHttpServer({ httpServer: http }),
       // Answers pass through the last plugin last: the log sees the cost.
-      limitsPlugin(options.limits ?? OPERATION_LIMITS),
+      limitsPlugin(limits),
+      retryPlugin(),
+      schemaPlugin((made) => (schema = made)),
       logPlugin(log),
     ],
   });
   await apollo.start();
+  invariant(schema !== undefined, 'the server started without its schema');
   app.disable('x-powered-by');
   app.set('etag', false);
   app.use(securityHeaders);
   app.use(healthPages(catalog));
   app.use(idePages(catalog));
+  app.use('/graphql/stream', express.json({ limit: options.bodyBytes ?? 256 * 1024 }), emptyBody, streamHandler({ catalog, schema, limits, log, formatError }));
   app.use(
     '/graphql',
     express.json({ limit: options.bodyBytes ?? 256 * 1024 }),

@@ -107,7 +107,7 @@ function predictions({ measures }: Intervention, length: number): Planned['predi
 }
 
 function namedTokens({ measures }: Intervention): number[] {
-  return [...(measures.logProbs ?? []), ...(measures.logitDifferences ?? []).flat()];
+  return [...(measures.logProbs ?? []), ...(measures.tokens ?? []), ...(measures.logitDifferences ?? []).flat()];
 }
 
 function checkTarget({ prompts }: InterventionRequest, { target, features }: Intervention, length: number, bad: (message: string) => never): void {

@@ -224,7 +224,8 @@ export interface CatalogReader {
   tokens(model: string, ids: readonly number[]): Promise<readonly (string | null)[]>;
   runs(keys: readonly string[]): Promise<readonly (Run | null)[]>;
   patchRun(id: string): Promise<PatchRun | null>;
-  savePatchRun(run: PatchRun): Promise<void>;
+  /** False where a run with this id is stored already: that one stays. */
+  savePatchRun(run: PatchRun): Promise<boolean>;
   /** True when the database answers. */
   healthy(): Promise<boolean>;
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
-import { createPatchService, type PatchService } from '../../src/catalog/patch.ts';
+import { createPatchService } from '../../src/catalog/patch.ts';
+import { createPatchRequests, type PatchRequests } from '../../src/catalog/patchRequests.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { FeaturePatch, PatchInput, PatchRun } from '../../src/domain/patch.ts';
-import type { DictionaryRow } from '../../src/ports/CatalogReader.ts';
+import type { DictionaryRow, FeatureRow } from '../../src/ports/CatalogReader.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import { perfectDictionary, tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { wordTokenizer } from '../helpers/wordTokenizer.ts';
@@ -42,14 +43,19 @@ function row({ config }: DictionaryWeights, id: number): DictionaryRow {
   };
 }
 
-/** A service over the real model; only the database is a map. */
-function service(stored = new Map<string, PatchRun>()): PatchService {
-  return createPatchService({
+/** Patches over the real model; only the database is a map. Features of `0-test` are analysed, but for the last hundred. */
+function service(stored = new Map<string, PatchRun>()): PatchRequests {
+  const patches = createPatchService({
     reader: {
       models: () => Promise.resolve([{ ...model.info, source: '' }]),
       dictionaries: () => Promise.resolve(dictionaries.map(row)),
+      features: (keys) => Promise.resolve(keys.map(({ dictionaryId, index }) => (dictionaryId === 0 && index < 200 ? analysed(index) : null))),
       patchRun: (id) => Promise.resolve(stored.get(id) ?? null),
-      savePatchRun: (run) => Promise.resolve(void stored.set(run.id, structuredClone(run))),
+      savePatchRun: (run) => {
+        const isFirst = !stored.has(run.id);
+        if (isFirst) stored.set(run.id, structuredClone(run));
+        return Promise.resolve(isFirst);
+      },
     },
     live: {
       open: () => Promise.resolve({ model, tokenizer: wordTokenizer(model.info.vocabSize, 2) }),
@@ -57,6 +63,12 @@ function service(stored = new Map<string, PatchRun>()): PatchService {
     },
     codeVersion: 'test',
   });
+  return createPatchRequests(patches, { run: (task) => task() });
+}
+
+function analysed(index: number): FeatureRow {
+  const unused = { histogram: { edges: [], counts: [] }, topLogits: [], bottomLogits: [], neighbours: [], bestScore: null };
+  return { dictionaryId: 0, index, density: 0.25, maxActivation: 4, meanActivation: index === 9 ? null : 1.5, ...unused };
 }
 
 function feature(dictionary: string, index: number, operation: FeaturePatch['operation'] = { kind: 'ablate' }, positions: FeaturePatch['positions'] = null): FeaturePatch {
@@ -108,7 +120,7 @@ test('the same patch has the same id, is stored, and is not run again, alone or 
   const changed: PatchInput[] = [
     { ...plain, base: 'w5 w9 w11 w31' },
     { ...plain, topTokens: 6 },
-    { ...plain, readPositions: [-1] },
+    { ...plain, readPositions: [-2] },
     { ...plain, features: [feature('0-test', 4)] },
     { ...plain, features: [feature('0-test', 3, { kind: 'scale', factor: 0 })] },
     { ...plain, features: [feature('0-test', 3, { kind: 'scale', factor: 1 })] },
@@ -140,7 +152,7 @@ test('bad input is a named error that says where', async () => {
     ['empty base', { base: '' }, 'BAD_INPUT', /base is empty/, 'base'],
     ['base without tokens', { base: '   ' }, 'BAD_INPUT', /base has no tokens/, 'base'],
     ['empty target', { target: '' }, 'BAD_INPUT', /target is empty/, 'target'],
-    ['10,000 tokens', { base: 'w5 '.repeat(10_000) }, 'TEXT_TOO_LONG', /10000 tokens and one that starts the document.*at most 48/, 'base'],
+    ['10,000 tokens', { base: 'w '.repeat(10_000) }, 'TEXT_TOO_LONG', /10000 tokens and one that starts the document.*at most 48/, 'base'],
     ['one token too long with the document start', { base: 'w5 '.repeat(48) }, 'TEXT_TOO_LONG', /48 tokens and one/, 'base'],
     ['target of another length', { target: 'w5 w9 w12' }, 'BAD_INPUT', /base has 5 tokens and target 4.*differ at position 3: "w11" in base, "w12" in target/, 'target'],
     ['target that ends early', { target: 'w5 w9 w11' }, 'BAD_INPUT', /position 4: "w30" in base, nothing in target/, 'target'],

@@ -223,9 +223,10 @@ export class PostgresReader implements CatalogReader {
   }
 
   /** The id is a hash of the content: saving the same run again changes nothing. */
-  async savePatchRun(run: PatchRun): Promise<void> {
+  async savePatchRun(run: PatchRun): Promise<boolean> {
     const data = { ...run, input: run.input as unknown as Prisma.InputJsonValue, result: run.result as unknown as Prisma.InputJsonValue };
-    await translated(() => this.#prisma.patchRun.createMany({ data: [data], skipDuplicates: true }));
+    const { count } = await translated(() => this.#prisma.patchRun.createMany({ data: [data], skipDuplicates: true }));
+    return count === 1;
   }
 
   async healthy(): Promise<boolean> {

@@ -1,44 +1,51 @@
-import { parseAddress, type FeatureAddress } from '../../domain/address.ts';
-import { CallerError } from '../../domain/errors.ts';
-import type { FeaturePatch, PatchInput, PatchOperation } from '../../domain/patch.ts';
+import { LIMITS } from '../../catalog/limits.ts';
+import type { PatchOutcome } from '../../catalog/patch.ts';
+import { checkNumber } from '../../catalog/patchRequests.ts';
+import type { PatchRun } from '../../domain/patch.ts';
 import type { Resolver } from '../context.ts';
-import { userErrorOf } from '../errors.ts';
+import { userErrorOf, type UserError } from '../errors.ts';
+import { addressAt, patchRequestOf, patchRequestsOf, type PatchInputArg } from '../patchArgs.ts';
 import type { ExplanationView } from './Explanation.ts';
-
-export type OperationKind = PatchOperation['kind'];
-
-interface FeaturePatchInput {
-  readonly feature: string;
-  readonly operation: OperationKind;
-  readonly value?: number | null;
-  readonly positions?: readonly number[] | null;
-}
 
 interface ExplainFeatureArgs {
   readonly input: { readonly feature: string; readonly method?: string | null; readonly scorers?: readonly string[] | null };
 }
 
-interface PatchArgs {
-  readonly input: {
-    readonly model: string;
-    readonly base: string;
-    readonly target?: string | null;
-    readonly features: readonly FeaturePatchInput[];
-    readonly readPositions?: readonly number[] | null;
-    readonly topTokens: number;
-  };
+interface AblateInput {
+  readonly model: string;
+  readonly prompt: string;
+  readonly features: readonly string[];
+  readonly positions?: readonly number[] | null;
 }
 
 export const Mutation = {
-  patch: (async (_, { input }, { catalog }) => {
+  patch: (async (_, { input }, { catalog }) => payloadOf(async () => catalog.patch(patchRequestOf(input)))) satisfies Resolver<unknown, { readonly input: PatchInputArg }>,
+  patches: (async (_, { input: { patches } }, { catalog }) => {
     try {
-      return { patchRun: await catalog.patch(patchInputOf(input)), userErrors: [] };
+      checkNumber(patches, LIMITS.patches);
     } catch (error) {
-      const userError = userErrorOf(error);
-      if (userError === null) throw error;
-      return { patchRun: null, userErrors: [userError] };
+      return { results: null, userErrors: [userErrorIn(error)] };
     }
-  }) satisfies Resolver<unknown, PatchArgs>,
+    const { requests, places, errors } = patchRequestsOf(patches);
+    const results: unknown[] = [];
+    for (const [i, error] of errors) results[i] = { patchRun: null, userErrors: [userErrorIn(error)] };
+    const outcomes = requests.length === 0 ? [] : await catalog.patches(requests);
+    for (const outcome of outcomes) results[places[outcome.index]] = await payloadOf(async () => runOf(outcome));
+    return { results, userErrors: [] };
+  }) satisfies Resolver<unknown, { readonly input: { readonly patches: readonly PatchInputArg[] } }>,
+  ablate: (async (_, { input: { model, prompt, features, positions } }, { catalog }) => {
+    const payload = await payloadOf(async () =>
+      catalog.patch({
+        model,
+        base: prompt,
+        target: null,
+        features: features.map((address, i) => ({ feature: addressAt(address, ['features', String(i)]), operation: { kind: 'ablate' }, positions: positions ?? null })),
+        readPositions: null,
+        topTokens: ABLATE_TOP_TOKENS,
+      }),
+    );
+    return { ...payload, userErrors: payload.userErrors.map(ablateError) };
+  }) satisfies Resolver<unknown, { readonly input: AblateInput }>,
   explainFeature: (async (_, { input: { feature, method, scorers } }, { catalog, loaders }) => {
     try {
       const done = await catalog.explainFeature({ feature: addressAt(feature, ['feature']), method: method ?? null, scorers: scorers ?? [] });
@@ -55,40 +62,35 @@ export const Mutation = {
   }) satisfies Resolver<unknown, ExplainFeatureArgs>,
 };
 
-function patchInputOf(input: PatchArgs['input']): PatchInput {
-  return {
-    model: input.model,
-    base: input.base,
-    target: input.target ?? null,
-    features: input.features.map(featurePatchOf),
-    readPositions: input.readPositions ?? null,
-    topTokens: input.topTokens,
-  };
-}
+/** PatchInput.topTokens where nothing is said. */
+const ABLATE_TOP_TOKENS = 5;
 
-function featurePatchOf(patch: FeaturePatchInput, i: number): FeaturePatch {
-  const at = (name: string): string[] => ['features', String(i), name];
-  const feature = addressAt(patch.feature, at('feature'));
-  return { feature, operation: operationOf(patch, at('value')), positions: patch.positions ?? null };
-}
-
-/** The address, or the error with the field it was given in. */
-function addressAt(text: string, field: readonly string[]): FeatureAddress {
+/** The answer to a mutation of one patch. */
+async function payloadOf(run: () => Promise<PatchRun>): Promise<{ readonly patchRun: PatchRun | null; readonly userErrors: readonly UserError[] }> {
   try {
-    return parseAddress(text);
+    return { patchRun: await run(), userErrors: [] };
   } catch (error) {
-    if (error instanceof CallerError && error.field === undefined) throw new CallerError(error.code, error.message, { cause: error, field });
-    throw error;
+    return { patchRun: null, userErrors: [userErrorIn(error)] };
   }
 }
 
-function operationOf({ operation, value }: FeaturePatchInput, field: readonly string[]): PatchOperation {
-  const given = value ?? null;
-  const name = operation.toUpperCase();
-  if (operation === 'scale' || operation === 'set') {
-    if (given === null) throw new CallerError('BAD_INPUT', `${name} needs a value`, { field });
-    return operation === 'scale' ? { kind: 'scale', factor: given } : { kind: 'set', value: given };
-  }
-  if (given !== null) throw new CallerError('BAD_INPUT', `${name} takes no value, found ${given}`, { field });
-  return { kind: operation };
+/** The user error; throws what is none. */
+function userErrorIn(error: unknown): UserError {
+  const userError = userErrorOf(error);
+  if (userError === null) throw error;
+  return userError;
+}
+
+function runOf(outcome: PatchOutcome): PatchRun {
+  if ('error' in outcome) throw outcome.error;
+  return outcome.run;
+}
+
+/** Fields as `ablate` calls them. */
+function ablateError(error: UserError): UserError {
+  const [first, place, ...rest] = error.field ?? [];
+  if (first === 'base') return { ...error, field: ['prompt'], message: error.message.replace(/^base /, 'prompt ') };
+  if (first !== 'features' || place === undefined) return error;
+  // All edits share their positions.
+  return { ...error, field: rest[0] === 'positions' ? rest : ['features', place] };
 }

@@ -1,0 +1,120 @@
+import type { Request, Response } from 'express';
+import { getOperationAST, GraphQLError, OperationTypeNode, parse, validate, type DocumentNode, type GraphQLFormattedError, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import { createHandler } from 'graphql-sse';
+import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
+import { LIMITS } from '../catalog/limits.ts';
+import { CallerError } from '../domain/errors.ts';
+import { createStreamContext, type Context } from './context.ts';
+import { Tally, writeEvents } from './eventFlow.ts';
+import { checkOperation, MAX_TOKENS, measureOperation, type OperationLimits } from './limits.ts';
+
+export interface StreamOptions {
+  readonly catalog: Catalog;
+  readonly schema: GraphQLSchema;
+  readonly limits: OperationLimits;
+  readonly log: Logger;
+  readonly formatError: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+  /** Subscriptions at once. */
+  readonly streams?: number;
+}
+
+/** What a stream's own handler needs of its request: graphql-sse asks for an object with any keys. */
+type StreamContext = Context & Record<PropertyKey, unknown>;
+
+/**
+ * POST /graphql/stream: subscriptions by the GraphQL-over-SSE protocol, one connection each. Schema, limits and the shape of errors
+ * are those of /graphql. When the client goes away its operation ends.
+ */
+export function streamHandler({ catalog, schema, limits, log, formatError, streams = LIMITS.streams }: StreamOptions): (request: Request, response: Response) => Promise<void> {
+  let open = 0;
+  const refuse = (response: Response, status: number, error: unknown): void => {
+    const formatted = formatError({ message: error instanceof Error ? error.message : String(error) }, error);
+    const retryAfter = formatted.extensions?.['retryAfterSeconds'];
+    if (typeof retryAfter === 'number') response.set('Retry-After', String(Math.ceil(retryAfter)));
+    response.status(status).json({ errors: [formatted] });
+  };
+  return async (request, response) => {
+    if (request.method !== 'POST' || request.headers['accept'] !== 'text/event-stream' || request.is('application/json') === false) {
+      return refuse(response, 400, badRequest('subscriptions are POSTed as JSON with "accept: text/event-stream"'));
+    }
+    let read: { readonly document: DocumentNode; readonly operation: OperationDefinitionNode; readonly cost: number };
+    try {
+      read = readOperation(schema, limits, request.body as unknown);
+    } catch (error) {
+      return refuse(response, 400, error);
+    }
+    if (open >= streams) return refuse(response, 503, new CallerError('BUSY', `${open} subscriptions are open: try again in ${RETRY_SECONDS} s`, { retryAfterSeconds: RETRY_SECONDS }));
+    open++;
+    const gone = new AbortController();
+    const sent = new Tally();
+    response.once('close', () => {
+      open--;
+      sent.end();
+      gone.abort(new Error('the client has gone'));
+    });
+    const started = performance.now();
+    let events = 0;
+    const handler = createHandler<Request, undefined, StreamContext>({
+      schema,
+      authenticate: () => null,
+      context: () => createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }) as StreamContext,
+      // Read and measured already.
+      onSubscribe: (_, { operationName, variables }) => ({
+        schema,
+        document: read.document,
+        operationName,
+        variableValues: variables,
+        contextValue: createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }) as StreamContext,
+      }),
+      validate: () => [],
+      onNext: (_, __, result) => {
+        events++;
+        if (!('errors' in result) || result.errors === undefined) return undefined;
+        // Formatted errors are what is sent, whatever the type says.
+        return { ...result, errors: result.errors.map((error) => formatError(error.toJSON(), error)) as unknown as readonly GraphQLError[] };
+      },
+    });
+    const [body, { status, headers }] = await handler({
+      method: request.method,
+      url: request.url,
+      headers: { get: (name) => request.headers[name]?.toString() },
+      body: request.body as Record<string, unknown>,
+      raw: request,
+      context: undefined,
+    });
+    response.writeHead(status, headers);
+    if (body === null || typeof body === 'string') {
+      response.end(body);
+      return;
+    }
+    response.once('close', () => void body.return());
+    try {
+      await writeEvents(body, response, (count) => sent.set(count));
+    } finally {
+      response.end();
+      log.info({ operation: read.operation.name?.value ?? null, kind: 'subscription', cost: read.cost, events, ms: Math.round(performance.now() - started), left: response.destroyed }, 'operation');
+    }
+  };
+}
+
+/** When a client that finds all streams taken may come back. */
+const RETRY_SECONDS = 5;
+
+/** The subscription a body holds, checked and measured; throws GraphQLError, the first thing wrong with it. */
+function readOperation(schema: GraphQLSchema, limits: OperationLimits, body: unknown): { document: DocumentNode; operation: OperationDefinitionNode; cost: number } {
+  const { query, operationName, variables } = (typeof body === 'object' && body !== null ? body : {}) as { readonly [key: string]: unknown };
+  if (typeof query !== 'string') throw badRequest('expected a JSON body like {"query": "subscription …", "variables": {…}}');
+  const document = parse(query, { maxTokens: MAX_TOKENS });
+  const [wrong] = validate(schema, document, undefined, { maxErrors: 10 });
+  if (wrong !== undefined) throw wrong;
+  const operation = getOperationAST(document, typeof operationName === 'string' ? operationName : undefined);
+  if (operation?.operation !== OperationTypeNode.SUBSCRIPTION) throw badRequest('here are subscriptions only: queries and mutations are answered at /graphql');
+  const measure = measureOperation(schema, document, operation, (typeof variables === 'object' && variables !== null ? variables : {}) as Readonly<Record<string, unknown>>);
+  checkOperation(measure, limits);
+  return { document, operation, cost: measure.cost };
+}
+
+function badRequest(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } });
+}
