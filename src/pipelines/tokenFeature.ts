@@ -72,6 +72,8 @@ export async function tokenFeature(input: TokenFeatureInput): Promise<Omit<Token
   const options = { ...TOKEN_FEATURE_DEFAULTS, ...input.options };
   const { model, tokenizer, dictionaries } = input;
   checkText(input);
+  // Before the long passes, though needed after them.
+  for (const weights of dictionaries) basisDirection(weights, 0, options.basisRank);
   const compiled = input.pattern === null ? null : compilePattern(input.pattern, tokenizer);
   if (compiled === null && input.features.length === 0) throw new CallerError('BAD_INPUT', 'nothing to study: give a feature, tokens or a pattern');
   const given = input.features.map((feature) => checkFeature(feature, input));

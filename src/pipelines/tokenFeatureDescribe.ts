@@ -7,6 +7,7 @@ import { splitHistogram, type SplitHistogram } from '../interp/splitHistogram.ts
 import type { ReportedContext, ReportedDirection, ReportedEffects, ReportedTokenFeature } from '../ports/TokenFeatureReport.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
 import type { ReadText } from './readText.ts';
+import { tokenOffsets } from './tokenOffsets.ts';
 import type { RowEffects } from './tokenFeatureEffects.ts';
 import type { StudiedActivations } from './tokenFeatureRead.ts';
 
@@ -84,10 +85,14 @@ function name({ parts }: SplitHistogram, named: Set<number>): void {
   for (const { id } of parts) if (id !== null) named.add(id);
 }
 
-function contextOf({ text: { ids, cols, rows }, activations, tokenizer }: Described, kind: ReportedContext['kind'], place: number): ReportedContext {
+function contextOf({ text: read, activations, tokenizer }: Described, kind: ReportedContext['kind'], place: number): ReportedContext {
+  const { ids, cols, rows } = read;
   const row = Math.floor(place / cols);
   const [from, to] = [Math.max(row * cols, place - BEFORE), Math.min((row + 1) * cols, place + AFTER + 1)];
-  const tokens = Array.from(ids.subarray(from, to), (id, i) => ({ text: tokenizer.token(id), activation: activations.feature[from + i], here: from + i === place }));
+  const shown = ids.subarray(from, to);
+  // Not token by token: a character may be spelt by several.
+  const { text, offsets } = tokenOffsets(tokenizer, shown);
+  const tokens = Array.from(shown, (_, i) => ({ text: text.slice(offsets[i], offsets[i + 1] ?? text.length), activation: activations.feature[from + i], here: from + i === place }));
   return { kind, row: rows[row], position: place - row * cols, tokens };
 }
 
