@@ -67,7 +67,9 @@ test('streamed counters equal counting, in whatever pieces, and their best thres
     const [offsets, at, values] = [[0], [] as number[], [] as number[]];
     for (let r = from; r < to; r++) {
       columns.forEach((column, j) => {
-        if (column[r] > 0) values.push(column[r]) && at.push(j);
+        if (column[r] === 0) return;
+        values.push(column[r]);
+        at.push(j);
       });
       offsets.push(at.length);
     }

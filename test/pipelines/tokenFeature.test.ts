@@ -11,6 +11,7 @@ import { tokenFeature, type TokenFeatureInput } from '../../src/pipelines/tokenF
 import type { RowEffects } from '../../src/pipelines/tokenFeatureEffects.ts';
 import { compilePattern } from '../../src/pipelines/tokenPattern.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
+import type { ReportedDetection } from '../../src/ports/TokenFeatureReport.ts';
 import type { TokenRows } from '../../src/ports/TokenRows.ts';
 import { memoryTokens } from '../helpers/memoryTokens.ts';
 import { quietProgress } from '../helpers/quietProgress.ts';
@@ -121,7 +122,7 @@ test('a planted feature is found, pure; every count equals one made token by tok
             if (ids[r] === mark) sum += codes.values[e];
           }
         }
-        const ranked = pattern.ranking.find(({ address }) => address.endsWith(`/${weights.config.name}/${j}`));
+        const ranked: ReportedDetection | undefined = pattern.ranking.find(({ address }) => address.endsWith(`/${weights.config.name}/${j}`));
         if (ranked === undefined) assert.equal(matches, 0);
         else {
           assert.deepEqual([ranked.purity.matches, ranked.purity.falsePositives, ranked.purity.falseNegatives], [matches, active - matches, marks - matches]);
