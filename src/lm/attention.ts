@@ -1,7 +1,9 @@
 import { NONE } from '../onnx/graphBuilder.ts';
 import type { Value } from '../onnx/graphBuilder.ts';
 import type { Rotary } from './rotary.ts';
+import { rotaryTables } from './rotaryTables.ts';
 import type { Rows, SpanContext } from './spanContext.ts';
+import { narrowAttention } from './narrowAttention.ts';
 import { plainAttention } from './plainAttention.ts';
 import { plainCachedAttention } from './plainCachedAttention.ts';
 
@@ -17,17 +19,25 @@ export interface AttentionShape {
 
 const CONTRIB = { domain: 'com.microsoft' } as const;
 
-/** The packed projection [B, T, (heads + 2 kvHeads)·headDim], order q, k, v; or only some of its last dimension. */
-export type Projection = (part?: Rows) => Value;
+/**
+ * The packed projection [B, T, (heads + 2 kvHeads)·headDim], order q, k, v; or only some of its last dimension, of the vectors
+ * `of` in place of the normed stream.
+ */
+export interface Projection {
+  /** The normed stream [B, T, D]. */
+  readonly input: Value;
+  project(part?: Rows, of?: Value): Value;
+}
 
 /**
  * Causal self-attention over a packed projection; returns
- * [B, T, heads·headDim]. Padding sits on the right, so the causal mask already keeps real positions from seeing it.
+ * [B, T, heads·headDim], or [B, S, heads·headDim] in a narrowed layer. Padding sits on the right, so the causal mask already keeps real positions from seeing it.
  *
  * On the CPU this is onnxruntime's GroupQueryAttention, which takes rotation in where sizes allow (multiples of 16) and needs
  * head sizes in multiples of 8; every other case uses standard operators.
  */
-export function causalAttention(span: SpanContext, project: Projection, shape: AttentionShape): Value {
+export function causalAttention(span: SpanContext, { input, project }: Projection, shape: AttentionShape): Value {
+  if (span.narrowed !== null) return narrowAttention(span, { input, project }, shape, span.narrowed);
   const { heads, kvHeads, headDim, rotary } = shape;
   if (span.operators === 'plain' || headDim % 8 !== 0) {
     return span.cache === null ? plainAttention(span, project(), shape) : plainCachedAttention(span, span.cache, project(), shape);
@@ -67,12 +77,4 @@ function newest(span: SpanContext, all: Value, kvHeads: number): Value {
     return g.node('Expand', [perHead, g.int([1, kvHeads, 1, 1])]);
   });
   return g.node('GatherND', [all, places], { batch_dims: 2 });
-}
-
-/** Cosine and sine tables [contextLength, dim/2] as constants of the span. */
-export function rotaryTables(span: SpanContext, rotary: Rotary): readonly [Value, Value] {
-  const width = rotary.dim / 2;
-  const table = (name: string, data: Float32Array): Value =>
-    span.once(name, () => span.g.initializer(name, 'float32', [data.length / width, width], data));
-  return [table('rotary.cos', rotary.cos), table('rotary.sin', rotary.sin)];
 }

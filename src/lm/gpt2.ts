@@ -1,4 +1,5 @@
 import { CallerError } from '../domain/errors.ts';
+import type { Value } from '../onnx/graphBuilder.ts';
 import { activationFunction } from './activationFunction.ts';
 import type { Architecture, WeightEntry } from './architecture.ts';
 import { causalAttention } from './attention.ts';
@@ -70,17 +71,17 @@ export const gpt2: Architecture = {
         const positions = span.g.node('Slice', [span.weight('wpe.weight'), span.g.int([0]), total, span.g.int([0])]);
         return span.ops.add(span.ops.gather(span.weight('wte.weight'), ids), positions);
       },
-      layer(span, l, x) {
+      layer(span, l, stream) {
         const { ops } = span;
         const at = `h.${l}`;
-        const norm = (value: typeof x, name: string) =>
+        const norm = (value: Value, name: string) =>
           span.layerNorm(value, `${at}.${name}.weight`, `${at}.${name}.bias`, epsilon);
-        const project = (value: typeof x, name: string) => span.linear(value, `${at}.${name}.weight`, `${at}.${name}.bias`);
+        const project = (value: Value, name: string) => span.linear(value, `${at}.${name}.weight`, `${at}.${name}.bias`);
         const scale = (scaled ? 1 / Math.sqrt(headDim) : 1) / (scaledByLayer ? l + 1 : 1);
-        const attended = norm(x, 'ln_1');
-        const qkv: Projection = (part) => span.linear(attended, `${at}.attn.c_attn.weight`, `${at}.attn.c_attn.bias`, part);
-        const mixed = causalAttention(span, qkv, { heads, kvHeads: heads, headDim, scale });
-        const middle = ops.add(x, span.hook('attn_out', l, project(mixed, 'attn.c_proj')));
+        const input = norm(stream, 'ln_1');
+        const qkv: Projection['project'] = (part, of = input) => span.linear(of, `${at}.attn.c_attn.weight`, `${at}.attn.c_attn.bias`, part);
+        const mixed = causalAttention(span, { input, project: qkv }, { heads, kvHeads: heads, headDim, scale });
+        const middle = ops.add(span.narrow(stream), span.hook('attn_out', l, project(mixed, 'attn.c_proj')));
         const hidden = activation(span.g, project(span.hook('mlp_in', l, norm(middle, 'ln_2')), 'mlp.c_fc'));
         return ops.add(middle, span.hook('mlp_out', l, project(hidden, 'mlp.c_proj')));
       },

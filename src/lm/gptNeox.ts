@@ -1,4 +1,5 @@
 import { CallerError } from '../domain/errors.ts';
+import type { Value } from '../onnx/graphBuilder.ts';
 import { activationFunction } from './activationFunction.ts';
 import type { Architecture, WeightEntry } from './architecture.ts';
 import { causalAttention } from './attention.ts';
@@ -76,17 +77,18 @@ export const gptNeox: Architecture = {
       unembedding,
       finalNorm: { gain: 'final_layer_norm.weight', centres: true },
       embed: (span, ids) => span.ops.gather(span.weight('embed_in.weight'), ids),
-      layer(span, l, x) {
+      layer(span, l, stream) {
         const { ops } = span;
         const at = `layers.${l}`;
-        const norm = (value: typeof x, name: string) =>
+        const norm = (value: Value, name: string) =>
           span.layerNorm(value, `${at}.${name}.weight`, `${at}.${name}.bias`, epsilon);
-        const linear = (value: typeof x, name: string, bias: boolean) =>
+        const linear = (value: Value, name: string, bias: boolean) =>
           span.linear(value, `${at}.${name}.weight`, bias ? `${at}.${name}.bias` : undefined);
-        const attended = norm(x, 'input_layernorm');
-        const qkv: Projection = (part) =>
-          span.linear(attended, `${at}.attention.query_key_value.weight`, attentionBias ? `${at}.attention.query_key_value.bias` : undefined, part);
-        const mixed = causalAttention(span, qkv, { heads, kvHeads: heads, headDim, rotary });
+        const input = norm(stream, 'input_layernorm');
+        const project: Projection['project'] = (part, of = input) =>
+          span.linear(of, `${at}.attention.query_key_value.weight`, attentionBias ? `${at}.attention.query_key_value.bias` : undefined, part);
+        const mixed = causalAttention(span, { input, project }, { heads, kvHeads: heads, headDim, rotary });
+        const x = span.narrow(stream);
         const attention = span.hook('attn_out', l, linear(mixed, 'attention.dense', attentionBias));
         // Parallel: the MLP reads the stream before attention's contribution; serial: after it.
         const middle = ops.add(x, attention);

@@ -1,4 +1,5 @@
 import { CallerError } from '../domain/errors.ts';
+import type { Value } from '../onnx/graphBuilder.ts';
 import { activationFunction } from './activationFunction.ts';
 import type { Architecture, WeightEntry } from './architecture.ts';
 import { causalAttention } from './attention.ts';
@@ -72,15 +73,15 @@ export const llama: Architecture = {
       unembedding,
       finalNorm: { gain: 'norm.weight', centres: false },
       embed: (span, ids) => span.ops.gather(span.weight('embed_tokens.weight'), ids),
-      layer(span, l, x) {
+      layer(span, l, stream) {
         const { ops } = span;
         const at = `layers.${l}`;
-        const linear = (value: typeof x, name: string, bias: boolean) =>
+        const linear = (value: Value, name: string, bias: boolean) =>
           span.linear(value, `${at}.${name}.weight`, bias ? `${at}.${name}.bias` : undefined);
-        const attended = span.rmsNorm(x, `${at}.input_layernorm.weight`, epsilon);
-        const qkv: Projection = (part) => span.linear(attended, `${at}.qkv.weight`, attentionBias ? `${at}.qkv.bias` : undefined, part);
-        const mixed = causalAttention(span, qkv, { heads, kvHeads, headDim, rotary });
-        const middle = ops.add(x, span.hook('attn_out', l, linear(mixed, 'self_attn.o_proj', attentionBias)));
+        const input = span.rmsNorm(stream, `${at}.input_layernorm.weight`, epsilon);
+        const project: Projection['project'] = (part, of = input) => span.linear(of, `${at}.qkv.weight`, attentionBias ? `${at}.qkv.bias` : undefined, part);
+        const mixed = causalAttention(span, { input, project }, { heads, kvHeads, headDim, rotary });
+        const middle = ops.add(span.narrow(stream), span.hook('attn_out', l, linear(mixed, 'self_attn.o_proj', attentionBias)));
         const normed = span.hook('mlp_in', l, span.rmsNorm(middle, `${at}.post_attention_layernorm.weight`, epsilon));
         const [gate, up] = ops.split(linear(normed, 'mlp.gate_up', mlpBias), [inner, inner], -1);
         const hidden = ops.mul(activation(span.g, gate), up);

@@ -2,6 +2,7 @@ import { invariant } from '../domain/errors.ts';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { gradients } from '../onnx/gradient.ts';
 import type { Value } from '../onnx/graphBuilder.ts';
+import type { Dim } from '../onnx/tensor.ts';
 import type { LanguageModel } from './architecture.ts';
 import { layerOf, layersBefore } from './point.ts';
 import type { Point } from './point.ts';
@@ -20,6 +21,11 @@ export interface SpanSpec {
   /** Output `logits`: [B, V] at the flat positions b·T + t of input `last` [B], or [B, T, V]. */
   readonly logits: 'none' | 'last' | 'all';
   /**
+   * Whether the last layer is computed only at the places b·T + t of input `places` (int64 [B, S]; `positions` [B, S] has t): what
+   * lies behind its attention, taps, deltas and the stream that logits are made of, is then [B, S, D], and `last` counts in it.
+   */
+  readonly narrow?: boolean;
+  /**
    * Gradients of Σ cotangent·of, `of` a point (input `cotangent` [B, T, D]) or the logits at the positions of input `last`
    * (`cotangent` [B, V]); output `grad:POINT` [B, T, D] for each of `wrt`, none after `of`. Null: forward only.
    */
@@ -31,7 +37,7 @@ export interface CompiledSpan {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /**
    * Inputs the graph reads: `ids` int32 [B, T], `residual` and `delta:*` float32 [B, T, D], `last` int64 [B], `lastKey` int32
-   * [B] (every entry T - 1), `total` int32 scalar (T), `cotangent` float32.
+   * [B] (every entry T - 1), `total` int32 scalar (T), `cotangent` float32, `places` and `positions` int64 [B, S].
    */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -42,7 +48,7 @@ export interface CompiledSpan {
 /** Equal specs have equal keys. */
 export function spanKey(spec: SpanSpec): string {
   const backward = spec.gradient === null || spec.gradient === undefined ? [] : [spec.gradient.of, [...spec.gradient.wrt].sort()];
-  return JSON.stringify([spec.from, [...spec.taps].sort(), [...spec.sites].sort(), spec.logits, ...backward]);
+  return JSON.stringify([spec.from, [...spec.taps].sort(), [...spec.sites].sort(), spec.logits, spec.narrow === true, ...backward]);
 }
 
 /**
@@ -57,7 +63,7 @@ export function compileSpan(model: LanguageModel, layout: WeightLayout, spec: Sp
   const kept = new Map<Point | 'logits', Value>();
   const outputs: string[] = [];
   const g = new GraphBuilder('span');
-  const shape = ['B', 'T', model.dModel] as const;
+  let shape: readonly Dim[] = ['B', 'T', model.dModel];
   const output = (value: Value, name: string): void => {
     g.output(value, name, 'float32', shape);
     outputs.push(name);
@@ -83,6 +89,11 @@ export function compileSpan(model: LanguageModel, layout: WeightLayout, spec: Sp
   const firstBackward = Math.min(...wrt.map(layerOf));
   for (let layer = start; layer < end; layer++) {
     if (layer >= firstBackward) span.operators = 'plain';
+    if (spec.narrow === true && layer === end - 1) {
+      const of = (name: string): Value => span.input(name, 'int64', ['B', 'S']);
+      span.narrowed = { places: of('places'), positions: of('positions'), width: model.dModel };
+      shape = ['B', 'S', model.dModel];
+    }
     x = atPoint(`stream.${layer + 1}`, model.layer(span, layer, x));
   }
   invariant(wanted.size === 0, `span never reaches ${[...wanted].join(', ')}`);

@@ -40,6 +40,11 @@ export class SpanContext {
   readonly ops: Ops;
   /** May change between layers. */
   operators: OperatorSet;
+  /**
+   * Where a layer is computed only at some positions [B, S] (all positions are still attended to): the places b·T + t and the
+   * positions t of its rows, both int64 [B, S], and the width of the stream. May change between layers.
+   */
+  narrowed: { readonly places: Value; readonly positions: Value; readonly width: number } | null = null;
   /** Null in a span that sees each row from its beginning. */
   readonly cache: KeyValueCache | null;
   readonly #layout: WeightLayout;
@@ -100,6 +105,13 @@ export class SpanContext {
     });
   }
 
+  /** Of vectors at all positions [B, T, D] those the layer is computed at [B, S, D]: all, unless it is narrowed. */
+  narrow(x: Value): Value {
+    const { narrowed, ops } = this;
+    if (narrowed === null) return x;
+    return this.once(`narrow:${x}`, () => ops.gather(ops.reshape(x, [-1, narrowed.width]), narrowed.places));
+  }
+
   /** A weight of the model, by the name of its entry; or only some of its rows, which lie together in the buffer. */
   weight(name: string, rows?: Rows): Value {
     const key = rows === undefined ? name : `${name}[${rows.from},${rows.count}]`;
@@ -129,9 +141,9 @@ export class SpanContext {
     const [out, width] = this.#entry(weight).dims;
     const flat = this.once(`flat:${x}`, () => this.ops.reshape(x, [-1, width]));
     const product = this.ops.gemm(flat, w, { transB: true, c: this.weight(bias, rows) });
-    const leading = this.once('leading', () => this.g.node('Shape', [x], { start: 0, end: 2 }));
+    const leading = this.once(`leading:${x}`, () => this.g.node('Shape', [x], { start: 0, end: 2 }));
     const count = rows?.count ?? out;
-    const shape = this.once(`shape:${count}`, () => this.ops.concat([leading, this.g.int([count])], 0));
+    const shape = this.once(`shape:${x}:${count}`, () => this.ops.concat([leading, this.g.int([count])], 0));
     return this.g.node('Reshape', [product, shape]);
   }
 

@@ -19,6 +19,8 @@ export interface ForwardRequest {
   readonly edits?: readonly Edit[];
   /** Hook points whose activations [B, T, D] are wanted (after edits at that point). */
   readonly taps: readonly HookPoint[];
+  /** Positions of each row, ascending, at which the taps are wanted (all when left out); elsewhere a tap may hold anything finite. */
+  readonly tapsAt?: readonly (readonly number[])[];
   /** `last`: [B, V] at the last real position of each row; `all`: [B, T, V]. The run stops at the last tap when `none`. */
   readonly logits: 'none' | 'last' | 'all';
   /** Dictionaries to read in the same run; their hook points are tapped inside the worker, only sparse codes come back. */

@@ -42,6 +42,8 @@ export interface WorkerTask {
   readonly deltas: readonly (readonly [Point, Float32Array])[];
   /** Where the spec has a gradient: [B, T, D], or [B, V] of logits. */
   readonly cotangent?: Float32Array;
+  /** Positions of each row at which taps are wanted; null = all. */
+  readonly tapsAt: readonly (readonly number[])[] | null;
   /** Taps that travel back; the spec may have more, read only by encoders. */
   readonly keep: readonly Point[];
   readonly encode: readonly { readonly at: Point; readonly encoder: SharedEncoder }[];

@@ -53,9 +53,17 @@ export function planRequest(
     ids: request.from === undefined ? checkedIds(batch, sizes) : null,
     residual: request.from?.residual ?? null,
     deltas,
+    tapsAt: checkedPlaces(request.tapsAt, batch),
     keep: [...new Set(keep)],
     encode,
   };
+}
+
+function checkedPlaces(tapsAt: ForwardRequest['tapsAt'], { rows, lengths }: TokenBatch): WorkerTask['tapsAt'] {
+  if (tapsAt === undefined) return null;
+  const fits = (at: readonly number[], b: number): boolean => at.every((t, i) => Number.isInteger(t) && t < lengths[b] && t > (i === 0 ? -1 : at[i - 1]));
+  if (tapsAt.length !== rows || !tapsAt.every(fits)) throw new CallerError('BAD_INPUT', 'tapsAt: expected ascending positions inside each row', { field: ['tapsAt'] });
+  return tapsAt;
 }
 
 function checkShape({ rows, cols, lengths }: TokenBatch, sizes: ModelSizes): void {

@@ -4,15 +4,17 @@ import { invariant } from '../../domain/errors.ts';
 import type { Point } from '../../lm/point.ts';
 import { readLanguageModel } from '../../lm/registry.ts';
 import { compileSpan, spanKey } from '../../lm/span.ts';
-import type { CompiledSpan } from '../../lm/span.ts';
+import type { CompiledSpan, SpanSpec } from '../../lm/span.ts';
 import { WEIGHTS_LOCATION } from '../../lm/spanContext.ts';
 import { layOutWeights } from '../../lm/weightLayout.ts';
 import { operatorsOf } from './device.ts';
 import { encode, openEncoder } from './encoder.ts';
 import type { EncoderSession } from './encoder.ts';
 import type { WorkerResult, WorkerSetup, WorkerTask } from './messages.ts';
+import { narrow, type Narrowing } from './narrow.ts';
 import { SessionCache } from './sessionCache.ts';
 import { sessionOptions } from './sessions.ts';
+import { feedsOf } from './spanFeeds.ts';
 
 /** Runs in a worker thread of the pool, one task at a time. Sessions are compiled on first use and kept. */
 
@@ -29,8 +31,8 @@ const BUDGET_BYTES = 1.5e9;
 const spans = new SessionCache<SpanSession>(BUDGET_BYTES);
 const encoders = new SessionCache<EncoderSession>(BUDGET_BYTES);
 
-async function openSpan(task: WorkerTask): Promise<SpanSession> {
-  const compiled = compileSpan(model, layout, task.spec, operatorsOf(setup.device));
+async function openSpan(spec: SpanSpec): Promise<SpanSession> {
+  const compiled = compileSpan(model, layout, spec, operatorsOf(setup.device));
   const data = new Uint8Array(setup.weights);
   const options = sessionOptions(setup.device, setup.threads, [{ path: WEIGHTS_LOCATION, data }]);
   return { ...compiled, session: await InferenceSession.create(compiled.bytes, options) };
@@ -42,59 +44,20 @@ async function openSpan(task: WorkerTask): Promise<SpanSession> {
  */
 const PIECE_TOKENS = 512;
 
-/** Inputs for rows [first, first + rows) of a task. */
-function feedsOf(task: WorkerTask, inputs: readonly string[], first: number, rows: number): Record<string, Tensor> {
-  const { cols } = task;
-  const deltas = new Map<string, Float32Array>(task.deltas);
-  const stream = (data: Float32Array | null | undefined): Tensor => {
-    invariant(data !== null && data !== undefined, 'a span reads an input the task has not');
-    const width = cols * model.dModel;
-    return new Tensor('float32', data.subarray(first * width, (first + rows) * width), [rows, cols, model.dModel]);
-  };
-  const feeds: Record<string, Tensor> = {};
-  for (const input of inputs) {
-    switch (input) {
-      case 'ids':
-        invariant(task.ids !== null, 'a span reads tokens the task has not');
-        feeds[input] = new Tensor('int32', task.ids.subarray(first * cols, (first + rows) * cols), [rows, cols]);
-        break;
-      case 'residual':
-        feeds[input] = stream(task.residual);
-        break;
-      case 'last':
-        feeds[input] = new Tensor('int64', BigInt64Array.from(task.lengths.subarray(first, first + rows), (length, b) => BigInt(b * cols + length - 1)), [rows]);
-        break;
-      case 'lastKey':
-        feeds[input] = new Tensor('int32', new Int32Array(rows).fill(cols - 1), [rows]);
-        break;
-      case 'cotangent': {
-        invariant(task.cotangent !== undefined, 'a span reads a cotangent the task has not');
-        const shape = task.spec.gradient?.of === 'logits' ? [model.vocabSize] : [cols, model.dModel];
-        const width = shape.reduce((product, size) => product * size, 1);
-        feeds[input] = new Tensor('float32', task.cotangent.subarray(first * width, (first + rows) * width), [rows, ...shape]);
-        break;
-      }
-      case 'total':
-        feeds[input] = new Tensor('int32', Int32Array.of(cols), []);
-        break;
-      default:
-        feeds[input] = stream(deltas.get(input.slice('delta:'.length)));
-    }
-  }
-  return feeds;
-}
-
 /** All outputs of a span for the rows of a task, by name. */
-async function runSpan({ session, inputs, outputs }: SpanSession, task: WorkerTask): Promise<ReadonlyMap<string, Float32Array>> {
+async function runSpan({ session, inputs, outputs }: SpanSession, task: WorkerTask, narrowing: Narrowing | null): Promise<ReadonlyMap<string, Float32Array>> {
   const { rows, cols, spec } = task;
-  const pieceRows = setup.device === 'cpu' ? Math.max(1, Math.floor(PIECE_TOKENS / cols)) : rows;
+  const isLate = (name: string): boolean => narrowing !== null && name !== 'logits' && narrowing.isLate(name.slice(name.indexOf(':') + 1) as Point);
+  /** With narrowed outputs back in their places. */
+  const placed = (name: string, data: Float32Array): readonly [string, Float32Array] => [name, narrowing !== null && isLate(name) ? narrowing.put(data, model.dModel, cols, rows) : data];
+  const pieceRows = setup.device === 'cpu' ? Math.max(1, Math.floor((narrowing?.pieceTokens ?? PIECE_TOKENS) / cols)) : rows;
   if (pieceRows >= rows) {
-    const whole = await session.run(feedsOf(task, inputs, 0, rows));
-    return new Map(outputs.map((name) => [name, whole[name].data as Float32Array]));
+    const whole = await session.run(feedsOf(task, inputs, narrowing, model, 0, rows));
+    return new Map(outputs.map((name) => placed(name, whole[name].data as Float32Array)));
   }
   /** Of an output, without its rows. */
   const shapeOf = (name: string): number[] => {
-    if (name !== 'logits') return [cols, model.dModel];
+    if (name !== 'logits') return [isLate(name) ? narrowing!.width : cols, model.dModel];
     return spec.logits === 'last' ? [model.vocabSize] : [cols, model.vocabSize];
   };
   const widthOf = (name: string): number => shapeOf(name).reduce((product, size) => product * size, 1);
@@ -106,14 +69,16 @@ async function runSpan({ session, inputs, outputs }: SpanSession, task: WorkerTa
       const width = widthOf(name);
       into[name] = new Tensor('float32', data.subarray(first * width, (first + count) * width), [count, ...shapeOf(name)]);
     }
-    await session.run(feedsOf(task, inputs, first, count), into);
+    await session.run(feedsOf(task, inputs, narrowing, model, first, count), into);
   }
-  return all;
+  return new Map([...all].map(([name, data]) => placed(name, data)));
 }
 
 export default async function runTask(task: WorkerTask): Promise<WorkerResult> {
-  const span = await spans.get(spanKey(task.spec), () => openSpan(task));
-  const outputs = await runSpan(span, task);
+  const narrowing = operatorsOf(setup.device) === 'cpu' ? narrow(task, model.layers) : null;
+  const spec = narrowing === null ? task.spec : { ...task.spec, narrow: true };
+  const span = await spans.get(spanKey(spec), () => openSpan(spec));
+  const outputs = await runSpan(span, task, narrowing);
   const output = (name: string): Float32Array => {
     const data = outputs.get(name);
     invariant(data !== undefined, `the span has no output ${name}`);
