@@ -50,7 +50,7 @@ export async function cleanRuns(model: SubjectModel, prompts: readonly Int32Arra
 }
 
 /** Prompts as a right-padded batch. */
-function padded(prompts: readonly Int32Array[]): TokenBatch {
+export function padded(prompts: readonly Int32Array[]): TokenBatch {
   const cols = Math.max(...prompts.map(({ length }) => length));
   const ids = new Int32Array(prompts.length * cols);
   prompts.forEach((prompt, b) => ids.set(prompt, b * cols));
