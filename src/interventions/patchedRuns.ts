@@ -58,6 +58,11 @@ export class PatchedRuns {
     return this.#batchTokens * this.#model.concurrency;
   }
 
+  /** Tokens that keep all threads busy: from here on a run takes time in proportion to its tokens. */
+  get tokensAhead(): number {
+    return Math.min(this.#batchTokens, LEAST_TOKENS) * this.#model.concurrency;
+  }
+
   /** Tokens of an edited run of this prompt. */
   lengthOf(prompt: number): number {
     return this.lastOnly ? 1 : this.pairs[prompt].length;

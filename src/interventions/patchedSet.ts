@@ -28,7 +28,8 @@ const [AHEAD, MOST_AHEAD] = [4, 512];
  * What makes them cheap: runs start from the stream at the edit point; x′ − x is kept as a running sum; a prompt that a unit
  * does not change keeps its KL, so a trial runs only the others; trials of the units that come next run in the same pass, and
  * stay valid until one of their prompts changes (even in a later pass). How many run ahead grows while none leaves the set,
- * and shrinks to how far it came when one does.
+ * shrinks to how far it came when one does, and ends where a run is large enough to keep every thread busy: beyond that
+ * a trial that turns out void costs as much as it could have saved.
  */
 export class PatchedSet implements PatchTrials {
   readonly changes: PatchChanges;
@@ -154,7 +155,7 @@ export class PatchedSet implements PatchTrials {
     if (this.#stayed >= this.#ahead) this.#ahead = Math.min(MOST_AHEAD, 2 * this.#ahead);
     const rows: (PatchedRow & { readonly unit: number })[] = [];
     let tokens = 0;
-    for (let i = -1; i < Math.min(next.length, this.#ahead - 1) && tokens < this.runs.tokensAtOnce; i++) {
+    for (let i = -1; i < Math.min(next.length, this.#ahead - 1) && tokens < this.runs.tokensAhead; i++) {
       const candidate = i < 0 ? unit : next[i];
       for (const p of this.#stale(candidate)) {
         rows.push({ ...this.#row(p, candidate), unit: candidate });
