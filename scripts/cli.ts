@@ -11,6 +11,7 @@ import { evaluateCommand } from './commands/evaluate.ts';
 import { experimentCommand } from './commands/experiment.ts';
 import { explainCommand } from './commands/explain.ts';
 import { exportCommand } from './commands/export.ts';
+import { graphCommand } from './commands/graph.ts';
 import { harvestCommand } from './commands/harvest.ts';
 import { importCommand } from './commands/import.ts';
 import { loadCommand } from './commands/load.ts';
@@ -26,7 +27,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, experimentCommand, loadCommand, reportCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, graphCommand, experimentCommand, loadCommand, reportCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
 
 try {
   await program.parseAsync();

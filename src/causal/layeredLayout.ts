@@ -38,7 +38,7 @@ export function layeredLayout(rows: readonly (readonly string[])[], links: reado
     const [from, to] = [rowOf.get(source)!, rowOf.get(target)!];
     const step = Math.sign(to - from);
     const chain = [source];
-    for (let r = from + step; r !== to && step !== 0; r += step) {
+    for (let r = from + step; r !== to; r += step) {
       const id = `bend ${l} in ${r}`;
       bends.add(id);
       rowOf.set(id, r);
