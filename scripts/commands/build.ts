@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { CIRCUIT_DEFAULTS } from '../../src/pipelines/circuits.ts';
+import { FAITHFULNESS_DEFAULTS } from '../../src/pipelines/circuitsTested.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
 import { count } from '../options.ts';
@@ -28,7 +29,7 @@ export function buildCommand(program: Command): void {
           analyse: { maxTokens: null, seed: options.seed },
           explain: { ...EXPLAIN_STAGE_DEFAULTS, features: options.features ?? 'all', seed: options.seed },
           targets: { targets: [], best: options.best, promotes: options.promotes },
-          circuits: CIRCUIT_DEFAULTS,
+          circuits: { ...CIRCUIT_DEFAULTS, faithfulness: FAITHFULNESS_DEFAULTS },
           device: options.device,
           workers: options.workers,
           reload: false,

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CIRCUIT_DEFAULTS } from '../../src/pipelines/circuits.ts';
+import { FAITHFULNESS_DEFAULTS } from '../../src/pipelines/circuitsTested.ts';
 import { TRAIN_DEFAULTS } from '../../src/pipelines/trainOptions.ts';
 import { readConfig } from '../../src/config.ts';
 import { build } from '../stages/build.ts';
@@ -41,7 +42,7 @@ async function buildDemo(reload: boolean): Promise<void> {
       analyse: { maxTokens: null, seed: DEMO_SEED },
       explain: { ...EXPLAIN_STAGE_DEFAULTS, seed: DEMO_SEED },
       targets: { targets: [], best: 2, promotes: [')'] },
-      circuits: CIRCUIT_DEFAULTS,
+      circuits: { ...CIRCUIT_DEFAULTS, faithfulness: FAITHFULNESS_DEFAULTS },
       reload,
     });
   });

@@ -1,12 +1,11 @@
 import type { Device } from '../../src/config.ts';
 import type { HookPoint } from '../../src/domain/hookPoint.ts';
-import type { CircuitOptions } from '../../src/pipelines/circuits.ts';
 import type { TrainOptions } from '../../src/pipelines/trainOptions.ts';
-import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
+import type { GradientModel } from '../../src/ports/GradientModel.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
 import { analyseStage, type AnalyseOptions } from './analyse.ts';
-import { circuitsStage, type TargetChoice } from './circuits.ts';
+import { circuitsStage, type CircuitsStageOptions, type TargetChoice } from './circuits.ts';
 import { explainStage, type ExplainStageOptions } from './explain.ts';
 import { loadStage, type Loaded } from './load.ts';
 import type { TextSource } from './textSources.ts';
@@ -24,7 +23,7 @@ export interface BuildOptions {
   readonly analyse: AnalyseOptions;
   readonly explain: ExplainStageOptions;
   readonly targets: TargetChoice;
-  readonly circuits: CircuitOptions;
+  readonly circuits: CircuitsStageOptions;
   readonly device?: Device | undefined;
   readonly workers?: number | undefined;
   /** Load again what the catalog holds already. */
@@ -37,7 +36,7 @@ export function trainRowsOf(rows: number, share: number): number {
 }
 
 /** All stages on one model, each reused when it was finished before. */
-export async function build(workspace: Workspace, opened: { located: LocatedModel; model: SubjectModel; tokenizer: Tokenizer }, options: BuildOptions): Promise<Loaded> {
+export async function build(workspace: Workspace, opened: { located: LocatedModel; model: GradientModel; tokenizer: Tokenizer }, options: BuildOptions): Promise<Loaded> {
   const { located, model, tokenizer } = opened;
   const { set, hookPoints, device, workers } = options;
   const text = await tokensStage(workspace, options.text, tokenizer, model.info.vocabSize, options.tokens);
@@ -46,6 +45,6 @@ export async function build(workspace: Workspace, opened: { located: LocatedMode
   );
   await analyseStage(workspace, located, model, set, options.analyse);
   await explainStage(workspace, located, model, tokenizer, set, options.explain);
-  await circuitsStage(workspace, located, model, tokenizer, set, options.targets, options.circuits);
+  await circuitsStage(workspace, located, model, tokenizer, [set], options.targets, options.circuits);
   return loadStage(workspace, located, model.info, tokenizer, set, options.reload);
 }
