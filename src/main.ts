@@ -2,13 +2,16 @@ import { resolve } from 'node:path';
 import { pino, type Logger } from 'pino';
 import { fileArtefacts } from './adapters/files/artefacts.ts';
 import { isFolder, sourceFolder } from './adapters/hub/sourceFolder.ts';
+import { openGenerator } from './adapters/ort/openGenerator.ts';
 import { openSubjectModel } from './adapters/ort/openSubjectModel.ts';
 import { openCatalog } from './adapters/prisma/catalog.ts';
+import { openChatTemplate } from './adapters/tokenizers/chatTemplate.ts';
 import { openTokenizer } from './adapters/tokenizers/openTokenizer.ts';
 import { createCatalog } from './catalog/catalog.ts';
 import { createExplainService } from './catalog/explainFeature.ts';
 import { createLiveModels } from './catalog/liveModels.ts';
 import { createPatchService } from './catalog/patch.ts';
+import { createSteerService } from './catalog/steer.ts';
 import type { Config } from './config.ts';
 import { CallerError } from './domain/errors.ts';
 import { createServer, type RunningServer } from './graphql/server.ts';
@@ -17,6 +20,8 @@ import { CODE_VERSION } from './version.ts';
 
 /** Weights of dictionaries kept in memory by the server: 1 GiB. */
 const DICTIONARY_BYTES = 2 ** 30;
+/** Keys and values a model keeps while it writes; one row at least. */
+const WRITING_BYTES = 2 ** 29;
 
 export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels'>;
 
@@ -34,6 +39,15 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
       return openSubjectModel(folder, { name, device: config.device, ...(config.workers === undefined ? {} : { workers: config.workers }) });
     },
     openTokenizer: async (source, name) => openTokenizer(await modelFolder(config, source, name)),
+    openGenerator: async (source, name, beside) => openGenerator(await modelFolder(config, source, name), { name, device: config.device, beside, cacheBytes: WRITING_BYTES }),
+    openChatTemplate: async (source, name) => {
+      try {
+        return await openChatTemplate(await modelFolder(config, source, name));
+      } catch (error) {
+        if (error instanceof CallerError && error.code === 'UNSUPPORTED') return null;
+        throw error;
+      }
+    },
     readDictionary: async (location) => {
       const folder = resolve(config.home, location);
       if (!(await isFolder(folder))) throw absent(`the dictionary's folder ${location}`);
@@ -59,8 +73,9 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
   };
   try {
     const patches = createPatchService({ reader, live, codeVersion: CODE_VERSION });
+    const steers = createSteerService({ reader, live, codeVersion: CODE_VERSION });
     const explanations = createExplainService({ reader, writer, explainers });
-    const catalog = createCatalog({ reader, search, live, patches, explanations, version: CODE_VERSION });
+    const catalog = createCatalog({ reader, search, live, patches, steers, explanations, version: CODE_VERSION });
     const server = await createServer({ catalog, host: config.host, port: config.port, log });
     return {
       url: server.url,

@@ -1,4 +1,5 @@
 import { CallerError } from '../domain/errors.ts';
+import type { SteerInput, SteerRun } from '../domain/steer.ts';
 import type { CatalogReader } from '../ports/CatalogReader.ts';
 import type { FeatureSearch } from '../ports/FeatureSearch.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
@@ -12,12 +13,14 @@ import type { Page } from './page.ts';
 import type { PatchService } from './patch.ts';
 import { createPatchRequests, type PatchRequests } from './patchRequests.ts';
 import { searchFeatures, type SearchArgs, type SearchResultPage } from './search.ts';
+import type { SteerService } from './steer.ts';
 
 export interface CatalogParts {
   readonly reader: CatalogReader;
   readonly search: FeatureSearch;
   readonly live: LiveModels;
   readonly patches: PatchService;
+  readonly steers: SteerService;
   /** Absent on a server that explains nothing. */
   readonly explanations?: ExplainService;
   /** Version of the program. */
@@ -32,13 +35,14 @@ export interface Catalog extends PatchRequests {
   features(selection: DictionarySelection, conditions: FeatureConditions, args: FeaturePageArgs): Promise<Page<FeatureView>>;
   search(args: SearchArgs): Promise<SearchResultPage>;
   activations(args: ActivationsArgs): Promise<TextActivations>;
+  steer(input: SteerInput): Promise<SteerRun>;
   /** How features can be explained and judged on demand here, the default first; empty where they cannot. */
   readonly explainMethods: readonly string[];
   readonly explainScorers: readonly string[];
   explainFeature(input: ExplainFeatureInput): Promise<ExplainedFeature>;
 }
 
-export function createCatalog({ reader, search, live, patches, explanations, version }: CatalogParts): Catalog {
+export function createCatalog({ reader, search, live, patches, steers, explanations, version }: CatalogParts): Catalog {
   // One for everything that runs a model now: whoever comes, the machine has the same number of runs to bear.
   const gate = new Gate(LIMITS.liveRunning, LIMITS.liveWaiting);
   return {
@@ -49,6 +53,7 @@ export function createCatalog({ reader, search, live, patches, explanations, ver
     search: (args) => searchFeatures(reader, search, args),
     activations: (args) => gate.run(() => liveActivations(reader, live, args)),
     ...createPatchRequests(patches, gate),
+    steer: (input) => steers.steer(input, gate),
     explainMethods: explanations?.methods ?? [],
     explainScorers: explanations?.scorers ?? [],
     async explainFeature(input) {

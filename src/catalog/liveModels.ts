@@ -1,6 +1,8 @@
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { CallerError } from '../domain/errors.ts';
 import type { CatalogReader, DictionaryRow, ModelRow } from '../ports/CatalogReader.ts';
+import type { ChatTemplate } from '../ports/ChatTemplate.ts';
+import type { Generator } from '../ports/Generator.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
@@ -10,6 +12,10 @@ export interface LiveModelParts {
   /** Opens weights at a source as the catalog stores it; throws CallerError when they are not on this host. */
   openModel(source: string, name: string): Promise<SubjectModel>;
   openTokenizer(source: string, name: string): Promise<Tokenizer>;
+  /** The model opened for writing; `beside` is the same one open for reading, whose weights in memory it may share. */
+  openGenerator(source: string, name: string, beside: SubjectModel): Promise<Generator>;
+  /** Null when the model has none. */
+  openChatTemplate(source: string, name: string): Promise<ChatTemplate | null>;
   readDictionary(location: string): Promise<DictionaryWeights>;
   /** Bytes of dictionary weights kept in memory; the least recently used go first. At least one is kept. */
   readonly dictionaryBytes: number;
@@ -24,6 +30,8 @@ type Opened = Awaited<ReturnType<LiveModels['open']>>;
  */
 export function createLiveModels(parts: LiveModelParts): LiveModels {
   const models = new Map<string, Promise<Opened>>();
+  const generators = new Map<string, Promise<Generator>>();
+  const templates = new Map<string, Promise<ChatTemplate | null>>();
   const dictionaries = new Map<string, Promise<DictionaryWeights>>();
   const sizes = new Map<string, number>();
 
@@ -38,6 +46,21 @@ export function createLiveModels(parts: LiveModelParts): LiveModels {
       await model.close();
       throw error;
     }
+  };
+
+  const rowOf = async (modelName: string): Promise<ModelRow> => {
+    const row = (await parts.reader.models()).find((candidate) => candidate.name === modelName);
+    if (row === undefined) throw new CallerError('NOT_FOUND', `the catalog has no model "${modelName}"`, { field: ['model'] });
+    return row;
+  };
+
+  const open = (row: ModelRow): Promise<Opened> => shared(models, keyOf(row), () => openModel(row));
+
+  const openGenerator = async (row: ModelRow): Promise<Generator> => {
+    const generator = await parts.openGenerator(row.source, row.name, (await open(row)).model);
+    if (generator.info.weightsHash === row.weightsHash) return generator;
+    await generator.close();
+    throw changed(`weights of model ${row.name}`, row.weightsHash, generator.info.weightsHash);
   };
 
   const readDictionary = async (row: DictionaryRow): Promise<DictionaryWeights> => {
@@ -65,9 +88,17 @@ export function createLiveModels(parts: LiveModelParts): LiveModels {
 
   return {
     async open(modelName) {
-      const row = (await parts.reader.models()).find((candidate) => candidate.name === modelName);
-      if (row === undefined) throw new CallerError('NOT_FOUND', `the catalog has no model "${modelName}"`, { field: ['model'] });
-      return shared(models, `${row.weightsHash} ${row.tokenizerHash}`, () => openModel(row));
+      return open(await rowOf(modelName));
+    },
+    async generator(modelName) {
+      const row = await rowOf(modelName);
+      return shared(generators, keyOf(row), () => openGenerator(row));
+    },
+    async chatTemplate(modelName) {
+      const row = await rowOf(modelName);
+      const template = await shared(templates, keyOf(row), () => parts.openChatTemplate(row.source, row.name));
+      if (template === null) throw new CallerError('UNSUPPORTED', `model ${modelName} has no chat template: give the prompt as plain text`, { field: ['chat'] });
+      return template;
     },
     async dictionary(modelName, dictionaryName) {
       const row = (await parts.reader.dictionaries({ model: modelName })).find((candidate) => candidate.name === dictionaryName);
@@ -77,12 +108,17 @@ export function createLiveModels(parts: LiveModelParts): LiveModels {
       return weights;
     },
     async close() {
+      const writing = await Promise.allSettled(generators.values());
       const opened = await Promise.allSettled(models.values());
-      models.clear();
-      dictionaries.clear();
+      for (const cache of [models, generators, templates, dictionaries]) cache.clear();
+      await Promise.all(writing.map((one) => (one.status === 'fulfilled' ? one.value.close() : undefined)));
       await Promise.all(opened.map((one) => (one.status === 'fulfilled' ? one.value.model.close() : undefined)));
     },
   };
+}
+
+function keyOf({ weightsHash, tokenizerHash }: ModelRow): string {
+  return `${weightsHash} ${tokenizerHash}`;
 }
 
 /** The entry of a key, made once and moved to the end (most recently used); a failure is not kept. */

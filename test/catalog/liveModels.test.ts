@@ -3,12 +3,13 @@ import { test } from 'node:test';
 import { createLiveModels } from '../../src/catalog/liveModels.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import type { CatalogReader } from '../../src/ports/CatalogReader.ts';
+import type { Generator } from '../../src/ports/Generator.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 
 /** Counts openings; no real part could show when and how often they happen. */
-function setup(options: { dictionaryBytes?: number; foundHash?: string; failFirst?: boolean } = {}) {
-  const calls = { model: 0, tokenizer: 0, closed: 0, dictionaries: [] as string[] };
+function setup(options: { dictionaryBytes?: number; foundHash?: string; foundGenerator?: string; failFirst?: boolean } = {}) {
+  const calls = { model: 0, tokenizer: 0, generator: 0, closed: 0, dictionaries: [] as string[] };
   const reader = {
     models: async () => [{ name: 'm', source: 'folder', weightsHash: 'w', tokenizerHash: 't' }],
     dictionaries: async () => ['a', 'b', 'c'].map((name) => ({ model: 'm', name, location: name, weightsHash: `hash-${name}` })),
@@ -26,6 +27,14 @@ function setup(options: { dictionaryBytes?: number; foundHash?: string; failFirs
       calls.tokenizer++;
       return { hash: 't' } as unknown as Tokenizer;
     },
+    async openGenerator(_source, _name, beside) {
+      calls.generator++;
+      assert.ok(beside.info);
+      return { info: { weightsHash: options.foundGenerator ?? 'w' }, close: async () => void calls.closed++ } as unknown as Generator;
+    },
+    async openChatTemplate() {
+      return null;
+    },
     async readDictionary(location) {
       calls.dictionaries.push(location);
       const config = { weightsHash: `hash-${location}` };
@@ -42,7 +51,7 @@ test('concurrent requests share one opening, closed once', async () => {
   const opened = await Promise.all([live.open('m'), live.open('m'), live.open('m')]);
   assert.equal(new Set(opened).size, 1);
   await live.close();
-  assert.deepEqual(calls, { model: 1, tokenizer: 1, closed: 1, dictionaries: [] });
+  assert.deepEqual(calls, { model: 1, tokenizer: 1, generator: 0, closed: 1, dictionaries: [] });
 });
 
 test('a failed opening is tried again', async () => {
@@ -76,4 +85,17 @@ test('unknown names are NOT_FOUND', async () => {
   const { live } = setup();
   await assert.rejects(live.open('x'), { code: 'NOT_FOUND' });
   await assert.rejects(live.dictionary('m', 'x'), { code: 'NOT_FOUND' });
+});
+
+test('the model that writes is opened once, beside the one that reads, and closed with it', async () => {
+  const { live, calls } = setup();
+  const opened = await Promise.all([live.generator('m'), live.open('m'), live.generator('m')]);
+  assert.equal(opened[0], opened[2]);
+  await assert.rejects(live.generator('n'), { code: 'NOT_FOUND' });
+  await assert.rejects(live.chatTemplate('m'), { code: 'UNSUPPORTED', field: ['chat'] });
+  await live.close();
+  assert.deepEqual(calls, { model: 1, tokenizer: 1, generator: 1, closed: 2, dictionaries: [] });
+  const other = setup({ foundGenerator: 'other' });
+  await assert.rejects(other.live.generator('m'), { code: 'MODEL_UNAVAILABLE' });
+  assert.equal(other.calls.closed, 1);
 });

@@ -3,6 +3,7 @@ import { createCatalog } from '../../src/catalog/catalog.ts';
 import { createExplainService } from '../../src/catalog/explainFeature.ts';
 import { createLiveModels } from '../../src/catalog/liveModels.ts';
 import { createPatchService } from '../../src/catalog/patch.ts';
+import { createSteerService } from '../../src/catalog/steer.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import { createServer, type ServerOptions } from '../../src/graphql/server.ts';
 import type { CatalogReader } from '../../src/ports/CatalogReader.ts';
@@ -41,12 +42,13 @@ export async function withServer(options: TestServerOptions, work: (server: Test
     const missing = async (): Promise<never> => {
       throw new CallerError('MODEL_UNAVAILABLE', 'the files of model toy are not here');
     };
-    const live = createLiveModels({ reader, openModel: missing, openTokenizer: missing, readDictionary: missing, dictionaryBytes: 1e6 });
+    const live = createLiveModels({ reader, openModel: missing, openTokenizer: missing, openGenerator: missing, openChatTemplate: missing, readDictionary: missing, dictionaryBytes: 1e6 });
     const { explainers } = options;
     const patches = createPatchService({ reader, live, codeVersion: 'test' });
+    const steers = createSteerService({ reader, live, codeVersion: 'test' });
     const log: TestServer['log'] = [];
     const server = await createServer({
-      catalog: createCatalog({ reader, search: catalog.search, live, patches, version: '0.0.0-test', ...(explainers === undefined ? {} : { explanations: createExplainService({ reader, writer: catalog.writer, explainers }) }) }),
+      catalog: createCatalog({ reader, search: catalog.search, live, patches, steers, version: '0.0.0-test', ...(explainers === undefined ? {} : { explanations: createExplainService({ reader, writer: catalog.writer, explainers }) }) }),
       host: '127.0.0.1',
       port: 0,
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as TestServer['log'][number]) }),

@@ -20,6 +20,8 @@ const analysis = plantedAnalysis(rules, plantedRows(150, 64, 3), 4);
 const live: LiveModels = {
   open: () => Promise.resolve({ model, tokenizer: plantedTokenizer }),
   dictionary: () => Promise.resolve(dictionary),
+  generator: () => Promise.reject(new Error('nothing is written here')),
+  chatTemplate: () => Promise.reject(new Error('nothing is written here')),
   close: () => Promise.resolve(),
 };
 const silent = { record: () => Promise.resolve() };

@@ -36,6 +36,19 @@ export async function readModelFolder(folder: string, name: string = basename(re
   return { config, model, weights, info };
 }
 
+const behind = new WeakMap<object, ModelFolder>();
+
+/** Remembers what an open model was made of, for as long as it is open. */
+export function rememberFolder<T extends object>(model: T, folder: ModelFolder): T {
+  behind.set(model, folder);
+  return model;
+}
+
+/** What an open model was made of; undefined when it was not opened by this program's runtime. */
+export function folderBehind(model: object): ModelFolder | undefined {
+  return behind.get(model);
+}
+
 async function checkFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch(() => undefined);
   if (found === undefined || !found.isDirectory()) {

@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import type { Generator } from '../../ports/Generator.ts';
+import type { SubjectModel } from '../../ports/SubjectModel.ts';
 import { compileCachedSpan } from '../../lm/cachedSpan.ts';
 import { chooseDevice } from './chooseDevice.ts';
 import { operatorsOf } from './device.ts';
 import type { DeviceChoice } from './device.ts';
 import { OrtGenerator } from './generator.ts';
 import type { GeneratorResult, GeneratorSetup, GeneratorTask } from './generatorMessages.ts';
-import { readModelFolder } from './modelFolder.ts';
+import { folderBehind, readModelFolder } from './modelFolder.ts';
 import { WorkerPool } from './workerPool.ts';
 
 export interface GeneratorOptions {
@@ -25,6 +26,8 @@ export interface GeneratorOptions {
   readonly contextLength?: number;
   /** Bytes of keys and values a worker keeps at most, one row at least; 2 GB by default. */
   readonly cacheBytes?: number;
+  /** The same folder, open for reading: its weights in memory are used, none are read. */
+  readonly beside?: SubjectModel;
   /** Whether equal beginnings of requests are read once only; true by default. Results are the same. */
   readonly reusePrefixes?: boolean;
 }
@@ -42,7 +45,7 @@ const MAX_SLOTS = 8;
  */
 export async function openGenerator(folder: string, options: GeneratorOptions): Promise<Generator> {
   const device = await chooseDevice(options.device);
-  const { config, model, weights, info } = await readModelFolder(folder, options.name);
+  const { config, model, weights, info } = (options.beside === undefined ? undefined : folderBehind(options.beside)) ?? (await readModelFolder(folder, options.name));
   const span = compileCachedSpan(model, weights.layout, [], operatorsOf(device));
   const workers = options.workers ?? 1;
   const threads = options.threadsPerWorker ?? Math.max(1, Math.floor(availableParallelism() / workers));

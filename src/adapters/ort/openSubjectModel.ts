@@ -3,7 +3,7 @@ import type { GradientModel } from '../../ports/GradientModel.ts';
 import { chooseDevice } from './chooseDevice.ts';
 import type { DeviceChoice } from './device.ts';
 import type { WorkerResult, WorkerSetup, WorkerTask } from './messages.ts';
-import { readModelFolder } from './modelFolder.ts';
+import { readModelFolder, rememberFolder } from './modelFolder.ts';
 import { OrtSubjectModel } from './ortSubjectModel.ts';
 import { WorkerPool } from './workerPool.ts';
 
@@ -27,10 +27,11 @@ export interface OpenOptions {
 export async function openSubjectModel(folder: string, options: OpenOptions): Promise<GradientModel> {
   // The device first: weights take longer to read.
   const device = await chooseDevice(options.device);
-  const { config, model, weights, info } = await readModelFolder(folder, options.name);
+  const read = await readModelFolder(folder, options.name);
+  const { config, model, weights, info } = read;
   const workers = options.workers ?? (device === 'cpu' ? availableParallelism() : 1);
   const threads = options.threadsPerWorker ?? 1;
   const setup: WorkerSetup = { config, weights: weights.buffer, device, threads };
   const pool = new WorkerPool<WorkerTask, WorkerResult>(new URL('./worker.ts', import.meta.url), workers, setup);
-  return new OrtSubjectModel(info, model, weights, pool);
+  return rememberFolder(new OrtSubjectModel(info, model, weights, pool), read);
 }

@@ -6,6 +6,7 @@ import type { Resolver } from '../context.ts';
 import { userErrorOf, type UserError } from '../errors.ts';
 import { addressAt, patchRequestOf, patchRequestsOf, type PatchInputArg } from '../patchArgs.ts';
 import type { ExplanationView } from './Explanation.ts';
+import { steer } from './SteerRun.ts';
 
 interface ExplainFeatureArgs {
   readonly input: { readonly feature: string; readonly method?: string | null; readonly scorers?: readonly string[] | null };
@@ -46,6 +47,7 @@ export const Mutation = {
     );
     return { ...payload, userErrors: payload.userErrors.map(ablateError) };
   }) satisfies Resolver<unknown, { readonly input: AblateInput }>,
+  steer,
   explainFeature: (async (_, { input: { feature, method, scorers } }, { catalog, loaders }) => {
     try {
       const done = await catalog.explainFeature({ feature: addressAt(feature, ['feature']), method: method ?? null, scorers: scorers ?? [] });

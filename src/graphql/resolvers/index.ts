@@ -1,5 +1,6 @@
 import type { DictionaryArchitecture } from '../../domain/dictionary.ts';
 import type { PatchOperation } from '../../domain/patch.ts';
+import type { SteerOperation } from '../../domain/steer.ts';
 import { CircuitLink } from './Circuit.ts';
 import { CircuitEdge } from './CircuitEdge.ts';
 import { Dictionary } from './Dictionary.ts';
@@ -12,6 +13,7 @@ import { PatchedFeature, PatchLoss, PatchPosition, PatchRun, WatchedFeature } fr
 import { Query, Server } from './Query.ts';
 import { Run } from './Run.ts';
 import { scalars } from './scalars.ts';
+import { SteeredFeature, SteerRun, WrittenText } from './SteerRun.ts';
 import { Subscription } from './Subscription.ts';
 import { OutputEdge, Token, TokenSourceEdge } from './Token.ts';
 import { FeatureActivation, TextActivations } from './TextActivations.ts';
@@ -37,6 +39,8 @@ const enums = {
   ExemplarKind: { TOP: 'top', QUANTILE: 'quantile', RANDOM: 'random' },
   SearchMatch: { WORDS: 'words', SIMILAR: 'similar' },
   PatchOperation: { REPLACE_FROM_TARGET: 'replace_from_target', ABLATE: 'ablate', SCALE: 'scale', SET: 'set', ADD: 'add', ABLATE_TO_MEAN: 'ablate_to_mean' } satisfies Record<Uppercase<PatchOperationKind>, PatchOperationKind>,
+  SteerOperation: { ADD: 'add', SET: 'set', SCALE: 'scale', ABLATE: 'ablate' } satisfies Record<Uppercase<SteerOperation['kind']>, SteerOperation['kind']>,
+  TextEnd: { STOP: 'stop', LENGTH: 'length' },
   PatchError: { KEEP: 'keep', REMOVE: 'remove' },
 };
 
@@ -63,6 +67,9 @@ export const resolvers = {
   Token,
   TokenSourceEdge,
   Run,
+  SteerRun,
+  SteeredFeature,
+  WrittenText,
   TextActivations,
   FeatureActivation,
   PatchRun,
