@@ -97,6 +97,7 @@ function factsOf(members: readonly SetMember[], { rows, first, all }: { rows: nu
     ['active', `activation above ${threshold}`],
     ['ablation', `x ← x − c f at every position of at most ${effectTokens} tokens, in rows drawn at random of those where the feature is active; in all other rows the effect is exactly 0`],
     ['effect', `log p(clean) − log p(ablated) of the true next token in nats, at positions from the row's first activation on; beyond ±${effectThreshold} it is counted`],
+    ['chosen on the same text', 'best thresholds, the ranking and which next tokens are listed were chosen by the numbers shown, so these flatter them somewhat; intervals take positions as independent'],
     ['seed', String(seed)],
     ['run', key],
   ];

@@ -115,8 +115,15 @@ export async function tokenFeature(input: TokenFeatureInput): Promise<Omit<Token
     byMean: rankBy(ranking, 'mean').slice(0, options.ranked).map(reported),
     featuresSearched: dictionaries.reduce((sum, { config }) => sum + config.nFeatures, 0),
   }; // prettier-ignore
-  const texts = Object.fromEntries([...named].sort((a, b) => a - b).map((id) => [String(id), tokenizer.token(id)]));
-  return { model: model.info.name, tokensRead: text.ids.length, effectThreshold: options.effectThreshold, pattern, features, texts };
+  return { model: model.info.name, tokensRead: text.ids.length, effectThreshold: options.effectThreshold, pattern, features, texts: textsOf(named, tokenizer) };
+}
+
+/** How tokens look, by id; of tokens that look alike (a word's first piece and a later one, parts of characters) each with its id. */
+function textsOf(ids: ReadonlySet<number>, tokenizer: Tokenizer): Record<string, string> {
+  const alike = new Map<string, number>();
+  for (const id of ids) alike.set(tokenizer.token(id), (alike.get(tokenizer.token(id)) ?? 0) + 1);
+  const textOf = (id: number): string => (alike.get(tokenizer.token(id)) === 1 ? tokenizer.token(id) : `${tokenizer.token(id)} #${id}`);
+  return Object.fromEntries([...ids].sort((a, b) => a - b).map((id) => [String(id), textOf(id)]));
 }
 
 function rankBy(found: readonly DetectingFeature[], by: PatternRanking): DetectingFeature[] {

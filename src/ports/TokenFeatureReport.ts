@@ -108,7 +108,7 @@ export interface TokenFeatureData {
     readonly featuresSearched: number;
   } | null;
   readonly features: readonly ReportedTokenFeature[];
-  /** How the tokens named above look, by id. */
+  /** How the tokens named above look, by id; of tokens that look alike each with its id behind. */
   readonly texts: Readonly<Record<string, string>>;
   /** Facts about how it was made: label and value. */
   readonly facts: readonly (readonly [string, string])[];

@@ -186,6 +186,17 @@ test('effects equal clean and edited forward runs; the ablated feature is at 0, 
   });
 });
 
+test('tokens that look alike are told apart by their ids', async () => {
+  await withFolder(async (folder) => {
+    const input = await setUp(folder);
+    const tokenizer = { ...input.tokenizer, token: (id: number) => (id < 40 ? 'x' : `w${id}`) };
+    const { texts } = await tokenFeature({ ...input, tokenizer, pattern: null, features: [{ dictionary: '1-noise', index: 3 }], options: { ...input.options, topTokens: 20 } });
+    const ids = Object.keys(texts).map(Number);
+    assert.ok(ids.some((id) => id < 40) && ids.some((id) => id >= 40));
+    for (const id of ids) assert.equal(texts[String(id)], id < 40 ? `x #${id}` : `w${id}`);
+  });
+});
+
 test('an interrupted study goes on where it was and finds the same', async () => {
   await withFolder(async (folder) => {
     const whole = await tokenFeature(await setUp(folder, 'whole'));
