@@ -138,7 +138,8 @@ function offsetsOf(nodes: readonly CircuitGraphNode[], sizes: ReadonlyMap<string
 }
 
 function clerpOf(node: CircuitGraphNode, prompt: CircuitPrompt): string {
-  if (node.kind === 'token') return `Output ${labelOf(node)} (p=${(prompt.probability ?? 0).toFixed(3)})`;
+  // Viewers read the token between the quotes, and the probability, out of this text.
+  if (node.kind === 'token') return `Output "${(node.description ?? '').replaceAll('\n', '⏎')}" (p=${(prompt.probability ?? 0).toFixed(3)})`;
   return `${node.description ?? labelOf(node)}${prompt.active.has(node.id) ? '' : ' (silent in this prompt)'}`;
 }
 

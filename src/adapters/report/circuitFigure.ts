@@ -5,7 +5,11 @@ import { escape } from './escape.ts';
 import { htmlTable, page } from './pageStyle.ts';
 
 const [NODE, HEIGHT, BEND, GAP, ROW, LEFT, EDGE] = [176, 62, 12, 18, 150, 96, 12];
-const [LINES, CHARACTERS] = [3, 29];
+const [LINES, CHARACTERS] = [3, 27];
+/** As small as the drawing may become before it scrolls. */
+const SMALLEST = 0.6;
+/** The drawing takes the window's width, whatever the text's is. */
+const WIDE = 'width:calc(100vw - 3rem);margin-left:calc(50% - 50vw + 1.5rem)';
 /** Up to so many edges carry their effect as text; of more, hovering tells. */
 const LABELLED = 40;
 
@@ -17,7 +21,7 @@ export function circuitFigure(graph: CircuitGraph): string {
   const meaning = `<p class="soft">Each edge was measured by ablating its source in the texts where its target is active. Thickness: between features the mean share of the
 target's activation that goes${target.kind === 'token' ? ', on the token the mean loss of its log-probability relative to the strongest' : ''}. Dashed: the target grows when the source is ablated. Effects are each
 measured alone: those into one node need not add up to 100 %.${graph.truncated ? ' Weaker edges were left out.' : ''}</p>`;
-  return page(title, `<h1>${escape(title)}</h1>${about}${meaning}<div class="wide">${drawing(graph)}</div><h2>Edges</h2>${edgeTable(graph)}`);
+  return page(title, `<h1>${escape(title)}</h1>${about}${meaning}<div class="wide" style="${WIDE}">${drawing(graph)}</div><h2>Edges</h2>${edgeTable(graph)}`);
 }
 
 function drawing(graph: CircuitGraph): string {
@@ -29,28 +33,28 @@ function drawing(graph: CircuitGraph): string {
   const byId = new Map(graph.nodes.map((node) => [node.id, node]));
   const strength = strengths(graph, byId);
   const edges = graph.edges.map((edge, e) => {
-    const points = layout.paths[e]!.map(({ x, row }, i, all) => ({ x: LEFT + x, up: top(row) + (i === all.length - 1 ? HEIGHT : 0), down: top(row) + (i === 0 ? 0 : HEIGHT) }));
+    const points = layout.paths[e]!.map(({ x, row }) => ({ x: LEFT + x, foot: top(row) + HEIGHT, head: top(row) }));
     const share = strength(edge);
     const colour = edge.effect < 0 ? 'var(--s5)' : 'var(--s0)';
-    const middle = { x: (points[0]!.x + points[1]!.x) / 2, y: (points[0]!.down + points[1]!.up) / 2 };
+    const middle = { x: (points[0]!.x + points[1]!.x) / 2, y: (points[0]!.head + points[1]!.foot) / 2 };
     const label = graph.edges.length > LABELLED ? '' : `<text x="${f(middle.x)}" y="${f(middle.y)}" text-anchor="middle" style="paint-order:stroke;stroke:var(--ground);stroke-width:4px">${escape(effectText(edge.effect, isToken(byId, edge.target)))}</text>`;
     return { share, line: `<path d="${curve(points)}" style="fill:none;stroke:${colour};stroke-width:${f(0.6 + (EDGE - 0.6) * share)};opacity:.55${edge.effect < 0 ? ';stroke-dasharray:7 4' : ''}"><title>${escape(said(edge, byId))}</title></path>`, label };
   });
   edges.sort((a, b) => b.share - a.share);
   const places = rows.map((row, r) => `<text class="label" x="0" y="${top(r) + HEIGHT / 2 + 4}">${escape(row[0]!.place)}</text>`);
   const boxes = rows.flatMap((row, r) => row.map((node) => box(node, LEFT + layout.places.get(node.id)!.x, top(r), node.id === graph.target)));
-  return `<svg viewBox="0 0 ${f(width)} ${height}" style="width:${f(width)}px;max-width:none" role="img" aria-label="${escape(`Circuit of ${graph.edges.length} edges`)}">${places.join('')}${edges.map(({ line }) => line).join('\n')}${boxes.join('\n')}${edges.map(({ label }) => label).join('')}</svg>`;
+  return `<svg viewBox="0 0 ${f(width)} ${height}" style="min-width:${f(SMALLEST * width)}px;max-width:${f(width)}px;margin:.4rem auto" role="img" aria-label="${escape(`Circuit of ${graph.edges.length} edges`)}">${places.join('')}${edges.map(({ line }) => line).join('\n')}${boxes.join('\n')}${edges.map(({ label }) => label).join('')}</svg>`;
 }
 
-/** From the top of the source to the foot of the target, upright at every point it passes; straight through the rows between. */
-function curve(points: readonly { x: number; up: number; down: number }[]): string {
+/** From the head of the source to the foot of the target, upright at every point it passes; straight through the rows between. */
+function curve(points: readonly { x: number; foot: number; head: number }[]): string {
   const parts = points.slice(1).map((to, i) => {
     const from = points[i]!;
-    const middle = (from.down + to.up) / 2;
-    const through = i < points.length - 2 ? `V${f(to.down)}` : '';
-    return `C${f(from.x)} ${f(middle)} ${f(to.x)} ${f(middle)} ${f(to.x)} ${f(to.up)}${through}`;
+    const middle = (from.head + to.foot) / 2;
+    const through = i < points.length - 2 ? `V${f(to.head)}` : '';
+    return `C${f(from.x)} ${f(middle)} ${f(to.x)} ${f(middle)} ${f(to.x)} ${f(to.foot)}${through}`;
   });
-  return `M${f(points[0]!.x)} ${f(points[0]!.down)}${parts.join('')}`;
+  return `M${f(points[0]!.x)} ${f(points[0]!.head)}${parts.join('')}`;
 }
 
 function box(node: CircuitGraphNode, x: number, y: number, isTarget: boolean): string {
