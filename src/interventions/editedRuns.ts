@@ -8,7 +8,7 @@ import type { Edit, SubjectModel } from '../ports/SubjectModel.ts';
 import { finalPoint } from './cleanRuns.ts';
 import type { ActivationChange, InterventionResult } from './intervention.ts';
 import { readWhole, type Planned } from './plan.ts';
-import { forwardRun, rowsOf, tapOf, type RunRows } from './runRows.ts';
+import { everyPosition, forwardRun, rowsOf, tapOf, type RunRows } from './runRows.ts';
 import { readAt, replaceAt, StopEdits, type RowEdits } from './stopEdits.ts';
 import type { Turns } from './turns.ts';
 import { Watch } from './watch.ts';
@@ -115,7 +115,8 @@ async function runToEnd(model: SubjectModel, batch: TokenBatch, standing: Standi
   const atEnd = standing.at === final && standing.pending.length === 0;
   let run;
   if (predict === 'last' || rest.taps.length + rest.encode.length > 0 || (predict === 'some' && !atEnd)) {
-    run = await forwardRun(model, { batch: few.batch, from: few.standing, edits: few.standing.pending, taps: [...taps], logits: predict === 'last' ? 'last' : 'none', encode: rest.encode });
+    const tapsAt = left.map((b, i) => wantedAt(rows[b].planned, rest.positions(b), few.batch.lengths[i]));
+    run = await forwardRun(model, { batch: few.batch, from: few.standing, edits: few.standing.pending, taps: [...taps], tapsAt, logits: predict === 'last' ? 'last' : 'none', encode: rest.encode });
   } else {
     run = { taps: new Map([[final, few.standing.residual]]), codes: new Map(), logits: null };
   }
@@ -124,6 +125,13 @@ async function runToEnd(model: SubjectModel, batch: TokenBatch, standing: Standi
     await rest.take(left[i], end);
   }
   return ends;
+}
+
+/** Where a row's taps are read, ascending: its watched features' positions (null = all), and those whose predictions are read from its final stream. */
+function wantedAt({ predict, intervention }: Planned, watched: readonly number[] | null, length: number): readonly number[] {
+  if (watched === null) return everyPosition(length);
+  const read = predict === 'some' ? (intervention.measures.positions ?? []) : [];
+  return [...new Set([...watched, ...read])].sort((a, b) => a - b);
 }
 
 function applied(standing: Standing, edit: Edit): Standing {

@@ -11,6 +11,8 @@ import type { Turns } from './turns.ts';
 interface Stretch {
   readonly taps: readonly HookPoint[];
   readonly encode: readonly DictionaryWeights[];
+  /** Positions at which row b's taps are read; null = all. */
+  positions(b: number): readonly number[] | null;
   /** Reads row b's watched features out of the run. */
   take(b: number, rows: RunRows): Promise<void>;
 }
@@ -25,7 +27,7 @@ export function isEncoded({ weights, positions }: WatchedFeature): boolean {
 
 /** Features that are only read: in the clean run, and in whichever part of the edited run passes them after all edits before them. */
 export class Watch {
-  readonly nothing: Stretch = { taps: [], encode: [], take: () => Promise.resolve() };
+  readonly nothing: Stretch = { taps: [], encode: [], positions: () => [], take: () => Promise.resolve() };
   readonly #watched: readonly (readonly WatchedFeature[])[];
   readonly #turns: Turns;
   /** Per row and watched feature. */
@@ -66,6 +68,15 @@ export class Watch {
     return {
       taps: [...new Set(features.map(({ weights }) => watchPoint(weights)))],
       encode: [...new Set(features.filter(isEncoded).map(({ weights }) => weights))],
+      positions: (b) => {
+        const at = new Set<number>();
+        for (const feature of this.#watched[b]) {
+          if (!inside(feature)) continue;
+          if (feature.positions === undefined) return null;
+          for (const t of feature.positions) at.add(t);
+        }
+        return [...at];
+      },
       take: async (b, rows) => {
         for (const [i, feature] of this.#watched[b].entries()) {
           if (inside(feature)) this.#changes[b][i] = { before: this.#changes[b][i].before, after: await this.#read(rows, feature) };
