@@ -21,7 +21,7 @@ test('experiment token-feature from the command line: killed, continued, reused;
     const experiment = (...args: string[]): string[] => ['experiment', 'token-feature', '--model', 'demo', '--set', 'neuron', '--workers', '1', ...args];
     const args = experiment('--tokens', '.', '--tokens-read', '3000', '--effect-tokens', '2000');
     const run = startCli(folder, args);
-    const started = async (): Promise<boolean> => (await readdir(join(folder, 'runs'), { recursive: true })).some((path) => path.endsWith('effects.ndjson'));
+    const started = async (): Promise<boolean> => (await readdir(join(folder, 'runs'), { recursive: true })).some((path) => path.endsWith('read.ndjson'));
     while (!(await started())) assert.equal(await Promise.race([run.ended, sleep(5)]), undefined, run.output());
     run.child.kill('SIGKILL');
     assert.equal(await run.ended, 'SIGKILL');
