@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { edgePage, edgeWindow } from '../../src/catalog/edges.ts';
+import { edgePage, edgeWindow, type EdgePage, type EdgeWindow } from '../../src/catalog/edges.ts';
 import { pageOfList, type ListKey } from '../../src/catalog/page.ts';
 import type { EdgeRow } from '../../src/ports/CatalogReader.ts';
 
@@ -45,8 +45,8 @@ test('edges page by rank, and end at the strongest 1000', () => {
   const seen: number[] = [];
   let after: string | null = null;
   for (;;) {
-    const window = edgeWindow('incoming', { first: 100, after });
-    const page = edgePage(window, all.slice(0, window.limit));
+    const window: EdgeWindow = edgeWindow('incoming', { first: 100, after });
+    const page: EdgePage<EdgeRow> = edgePage(window, all.slice(0, window.limit));
     seen.push(...page.edges.map(({ row }) => row.source.index));
     if (!page.hasNext) break;
     after = page.edges.at(-1)!.cursor;
