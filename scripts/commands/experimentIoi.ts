@@ -19,6 +19,7 @@ interface IoiFlags extends ModelOptions {
   readonly names?: string;
   readonly ordering: IoiOrdering | 'both';
   readonly thresholds: number;
+  readonly highest: number;
   readonly gradientSteps: number;
   readonly batchTokens: number;
   readonly text?: string[];
@@ -41,7 +42,8 @@ export function experimentIoiCommand(group: Command): void {
     .option('--prompts <count>', 'pairs of prompts (the paper: 50)', count(2), IOI_PROMPTS)
     .option('--names <file>', 'first names, one a line, instead of ours; those that are one token of the model are used')
     .addOption(new Option('--ordering <which>', 'threshold: the paper; attribution: by gradient, decided by no seed').choices(['threshold', 'attribution', 'both']).default('both'))
-    .option('--thresholds <count>', 'thresholds from 1e-5 to 1', count(), D.thresholds)
+    .option('--thresholds <count>', 'thresholds from 1e-5 to --highest', count(), D.thresholds)
+    .option('--highest <nats>', 'the highest threshold (the paper: 1)', number(1e-4, 1e3), D.highest)
     .option('--gradient-steps <count>', 'gradients averaged for the attribution, between nothing and everything patched (1: the unedited run)', count(), D.gradientSteps)
     .option('--batch-tokens <count>', 'tokens of one forward run', count(), D.batchTokens)
     .option('--text <file...>', "text to train and fit on (default: that of the dictionaries; the demo's for the bundled model)")
@@ -52,12 +54,12 @@ export function experimentIoiCommand(group: Command): void {
     .option('--out <file>', "the page; .json of the same name is written beside it (default: ioi.html in the run's folder)")
     .action(async (flags: IoiFlags) => {
       await usingModel(flags, async ({ workspace, located, model, tokenizer }) => {
-        const { methods, ratio, maxVectors, layers, prompts, names, ordering, thresholds, gradientSteps, batchTokens, seed, out } = flags;
+        const { methods, ratio, maxVectors, layers, prompts, names, ordering, thresholds, highest, gradientSteps, batchTokens, seed, out } = flags;
         const choice = {
           methods: methods ?? null, l1: flags.l1.map(number(0, 1e6)), ratio, maxVectors: maxVectors ?? null, layers, prompts, names: names ?? null, device: flags.device, workers: flags.workers, seed,
           text: { text: flags.text === undefined ? null : fileText(flags.text), tokens: { context: flags.context, maxTokens: flags.tokens ?? null }, trainShare: flags.trainShare },
         }; // prettier-ignore
-        const options = { orderings: ordering === 'both' ? D.orderings : [ordering], thresholds, gradientSteps, batchTokens, seed };
+        const options = { orderings: ordering === 'both' ? D.orderings : [ordering], thresholds, highest, gradientSteps, batchTokens, seed };
         const { data, dir } = await ioiStage(workspace, { located, model, tokenizer }, choice, options);
         const files = await htmlIoiReport().write(out === undefined ? join(dir, 'ioi.html') : resolve(out), data);
         console.log(`${summary(data)}\n\nfigures: ${files.join(', ')}\neverything measured: ${dir}`);

@@ -125,7 +125,7 @@ async function byThreshold({ dictionary: { method, layer }, set, steps, note, ke
   const record = (step: number, tau: number | null, point: PatchPoint): IoiStep => ({ method, layer, ordering: 'threshold', step, tau, members: set.members, patched: set.members.length, ...rounded(point), cost: cost() });
   if (steps.length === 0) await keep([record(0, null, await set.reset(set.changes.active))]);
   else await set.reset(steps[steps.length - 1].members);
-  for (const [i, tau] of thresholds(options.thresholds).entries()) {
+  for (const [i, tau] of thresholds(options.thresholds, -5, Math.log10(options.highest)).entries()) {
     if (i + 1 < steps.length) continue;
     const before = set.members;
     const stayed = await thresholdPass(set, before, tau, Rng.derive(options.seed, 'ioi', method, layer, i));

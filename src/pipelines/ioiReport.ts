@@ -24,6 +24,7 @@ export function ioiReportData({ model, methods, curves, run, prompts, names, beh
   const sum = (of: (curve: IoiCurve) => number): number => curves.reduce((total, curve) => total + of(curve), 0);
   const plain = sum(({ cost }) => cost.plain.seconds);
   const seconds = sum(({ cost }) => cost.seconds);
+  const steps = run.params['gradientSteps'];
   return {
     title: `Patching the indirect object in ${model}`,
     methods,
@@ -32,7 +33,7 @@ export function ioiReportData({ model, methods, curves, run, prompts, names, beh
     notes: [
       'Each prompt names two people, one of whom gives something to the other; its counterfactual is the same sentence with a third person in the place of the one who is given something. KL is KL(patched‖counterfactual) of the next token after the last position, mean over prompts, in nats.',
       'Patched are a feature\'s activations at all positions, x′ = x + Σ (ĉ − c) f: the reconstruction error of the base prompt stays. So all features patched is not the counterfactual run, and the KL that is left there is what the dictionary does not explain.',
-      'Threshold ordering: the protocol of Cunningham et al. 2023, section 4.2 (all patched, then for each rising threshold every feature in random order leaves if that raises the KL by less). Attribution ordering: features by gradient · (ĉ − c) f at the unedited run, then every prefix measured; no seed decides it. The threshold sets are chosen by what they do on these very prompts, so they look better than they would on others; that holds for every method alike.',
+      `Threshold ordering: the protocol of Cunningham et al. 2023, section 4.2 (all patched, then for each rising threshold every feature in random order leaves if that raises the KL by less). Attribution ordering: features by gradient · (ĉ − c) f (${steps === 1 ? 'the gradient of the unedited run' : `gradients averaged over ${String(steps)} runs between nothing and everything patched`}), then every prefix measured; no seed decides it. The threshold sets are chosen by what they do on these very prompts, so they look better than they would on others; that holds for every method alike.`,
       'Features that differ nowhere between a prompt and its counterfactual are counted as not patched: patching them changes nothing.',
       'Edit magnitude: mean over all positions of all prompts of ‖x′ − x‖, of the very set whose KL is shown. Intervals: 95 %, bootstrap over prompts (the orderings are taken as they are).',
     ],
