@@ -34,6 +34,17 @@ query Overview {
 }`,
     },
     {
+      title: 'What feeds it',
+      query: `# The measured graph upstream of a feature; a token is given as { token: { model: "${model}", text: ")" } }.
+query Circuit {
+  circuit(target: { feature: "${address}" }, depth: 3, perNode: 3) {
+    nodes { depth feature { address bestExplanation { description } } token { text } }
+    edges { effect interval { low high } n source { feature { address } } target { feature { address } token { text } } }
+    truncated
+  }
+}`,
+    },
+    {
       title: 'Search',
       query: `query Search {
   searchFeatures(query: ${quote(word)}, first: 10) {

@@ -127,7 +127,7 @@ test('the server over HTTP', async (t) => {
     await t.test('the page opens with operations that run on this catalog', async () => {
       const html = await (await fetch(`${base}/`)).text();
       const examples = JSON.parse(/<script type="application\/json" id="examples">(.*?)<\/script>/s.exec(html)![1]!) as { title: string; query: string }[];
-      assert.deepEqual(examples.map(({ title }) => title), ['What is here', 'One feature', 'Search', 'Read a text', 'Patch']);
+      assert.deepEqual(examples.map(({ title }) => title), ['What is here', 'One feature', 'What feeds it', 'Search', 'Read a text', 'Patch']);
       for (const { title, query } of examples) {
         const { errors, data } = await send(query);
         // The toy model has no files: reading a text is refused with a reason, the rest runs.
