@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { Explanation } from '../../domain/feature.ts';
 import type { Run } from '../../domain/run.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
@@ -22,6 +22,7 @@ export class PostgresWriter implements CatalogWriter {
 
   async loadModel(model: ModelRow, tokens: readonly string[]): Promise<void> {
     await transaction(this.#pool, async (client) => {
+      await forgetCircuits(client, model);
       const { rows } = await client.query<{ id: number }>(
         `INSERT INTO model (name, architecture, layers, d_model, vocab_size, context_length, parameters, weights_hash, tokenizer_hash, source)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -81,5 +82,14 @@ export class PostgresWriter implements CatalogWriter {
     await this.#pool.query(`SELECT gin_clean_pending_list('explanation_search_idx'), gin_clean_pending_list('explanation_word_trigram_idx')`);
     const { rows: known } = await this.#pool.query<{ known: number }>(`SELECT min(reltuples)::float8 AS known FROM pg_class WHERE oid IN ('feature'::regclass, 'explanation'::regclass)`);
     if (known[0]!.known < rows) await this.#pool.query('ANALYZE feature, exemplar, explanation, explanation_word, explanation_skip, score, token, dictionary');
+  }
+}
+
+/** Edges are measured on a model: with other weights, or other tokens, those in the catalog no longer hold. */
+async function forgetCircuits(client: PoolClient, { name, weightsHash, tokenizerHash }: ModelRow): Promise<void> {
+  const { rows } = await client.query<{ id: number }>('SELECT id FROM model WHERE name = $1 AND (weights_hash, tokenizer_hash) <> ($2, $3)', [name, weightsHash, tokenizerHash]);
+  for (const { id } of rows) {
+    await client.query('DELETE FROM output_edge WHERE model_id = $1', [id]);
+    await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = ANY(ARRAY(SELECT id FROM dictionary WHERE model_id = $1))', [id]);
   }
 }

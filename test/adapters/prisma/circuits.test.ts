@@ -60,6 +60,18 @@ test('of an edge that two runs measured the first counts; one run may not measur
     await assert.rejects(writer.loadCircuits('toy', [{ run: late, edges: [edge(1), edge(1)] }, { run: early, edges: [] }]), caller('BAD_INPUT', /twice/));
   }));
 
+test('edges go with the weights of the model they were measured on', () =>
+  withModel(async ({ reader, writer }, ids) => {
+    const edge: CircuitEdge = { sourceDictionary: '0-a', sourceIndex: 0, targetDictionary: '1-a', targetIndex: 0, effect: 1, standardError: 0, n: 1 };
+    await writer.loadCircuits('toy', [{ run: makeRun('circuits'), edges: [edge], outputs: [output('0-a', 0, 1, 1)] }]);
+    const key = { dictionaryId: ids.get('0-a')!, index: 0 };
+    const left = async (): Promise<number[]> => [(await reader.edges([key], 'outgoing', 9))[0]!.length, (await reader.outputEdges([key], 9))[0]!.length];
+    await writer.loadModel({ ...MODEL, source: 'elsewhere' }, TOKENS);
+    assert.deepEqual(await left(), [1, 1]);
+    await writer.loadModel({ ...MODEL, weightsHash: 'ee'.repeat(32) }, TOKENS);
+    assert.deepEqual(await left(), [0, 0]);
+  }));
+
 test('a token is found by its text, which several may share', () =>
   withModel(async ({ reader, writer }) => {
     await writer.loadModel(MODEL, [' a', 'b', ' a', '', 'x'.repeat(5000)]);
