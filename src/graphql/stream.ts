@@ -4,7 +4,7 @@ import { createHandler } from 'graphql-sse';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import { LIMITS } from '../catalog/limits.ts';
-import { CallerError } from '../domain/errors.ts';
+import { CallerError, messageOf } from '../domain/errors.ts';
 import { createStreamContext, type Context } from './context.ts';
 import { Tally, writeEvents } from './eventFlow.ts';
 import { checkOperation, MAX_TOKENS, measureOperation, type OperationLimits } from './limits.ts';
@@ -29,7 +29,7 @@ type StreamContext = Context & Record<PropertyKey, unknown>;
 export function streamHandler({ catalog, schema, limits, log, formatError, streams = LIMITS.streams }: StreamOptions): (request: Request, response: Response) => Promise<void> {
   let open = 0;
   const refuse = (response: Response, status: number, error: unknown): void => {
-    const formatted = formatError({ message: error instanceof Error ? error.message : String(error) }, error);
+    const formatted = formatError(error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) }, error);
     const retryAfter = formatted.extensions?.['retryAfterSeconds'];
     if (typeof retryAfter === 'number') response.set('Retry-After', String(Math.ceil(retryAfter)));
     response.status(status).json({ errors: [formatted] });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
-import { createPatchService } from '../../src/catalog/patch.ts';
+import { createPatchService, type PatchService } from '../../src/catalog/patch.ts';
+import { checkPatchSize } from '../../src/catalog/patchBounds.ts';
 import { createPatchRequests, type PatchRequests } from '../../src/catalog/patchRequests.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
@@ -45,7 +46,11 @@ function row({ config }: DictionaryWeights, id: number): DictionaryRow {
 
 /** Patches over the real model; only the database is a map. Features of `0-test` are analysed, but for the last hundred. */
 function service(stored = new Map<string, PatchRun>()): PatchRequests {
-  const patches = createPatchService({
+  return createPatchRequests(patchService(stored), { run: (task) => task() });
+}
+
+function patchService(stored: Map<string, PatchRun>): PatchService {
+  return createPatchService({
     reader: {
       models: () => Promise.resolve([{ ...model.info, source: '' }]),
       dictionaries: () => Promise.resolve(dictionaries.map(row)),
@@ -63,7 +68,6 @@ function service(stored = new Map<string, PatchRun>()): PatchRequests {
     },
     codeVersion: 'test',
   });
-  return createPatchRequests(patches, { run: (task) => task() });
 }
 
 function analysed(index: number): FeatureRow {
@@ -187,4 +191,50 @@ test('the longest prompt that fits runs', async () => {
   const { result } = await service().patch({ ...plain, base: 'w5 '.repeat(47), readPositions: Array.from({ length: 48 }, (_, t) => t) });
   assert.equal(result.tokens.length, 48);
   assert.equal(result.positions.length, 48);
+});
+
+test('ablation to the mean takes density times mean of the catalog, and records it', async () => {
+  const asked = (index: number) => ({ ...plain, features: [{ ...feature('0-test', index), operation: { kind: 'ablate_to_mean' } as const }] });
+  const { input, result } = await service().patch(asked(5));
+  assert.deepEqual(input.features[0].operation, { kind: 'ablate_to_mean', mean: 0.375 });
+  assert.deepEqual(result.features[0].after, [0.375, 0.375, 0.375, 0.375, 0.375]);
+  // Never active where it was analysed: its mean is 0.
+  assert.deepEqual((await service().patch(asked(9))).input.features[0].operation, { kind: 'ablate_to_mean', mean: 0 });
+  await assert.rejects(service().patch(asked(250)), { code: 'UNSUPPORTED', field: ['features', '0', 'operation'], message: /was not analysed/ });
+});
+
+test('in a batch of other lengths the numbers of a patch differ by rounding at most', async () => {
+  const inputs = Array.from({ length: 40 }, (_, i): PatchInput => ({ ...plain, base: `w5 w9 w11 w30${' w7'.repeat(i % 5)}`, features: [feature(i % 2 === 0 ? '0-test' : '2-test', i % 20)], topTokens: 3, loss: i % 3 === 0 }));
+  const batched = await service().patches(inputs);
+  let worst = 0;
+  for (const [i, outcome] of batched.entries()) {
+    assert.ok('run' in outcome);
+    const alone = await service().patch(inputs[i]);
+    assert.equal(outcome.run.id, alone.id);
+    const [a, b] = [outcome.run.result, alone.result];
+    const pairs: [number, number][] = [[a.editMagnitude, b.editMagnitude], ...a.positions.flatMap((p, j): [number, number][] => [[p.klFromBase, b.positions[j].klFromBase], ...p.changes.map((c, n): [number, number] => [c.patchedLogProb, b.positions[j].changes[n].patchedLogProb])])];
+    for (const [one, other] of pairs) worst = Math.max(worst, Math.abs(one - other) / Math.max(1, Math.abs(other)));
+  }
+  assert.ok(worst < 1e-5, `they differ by ${worst}`);
+});
+
+test('a deadline ends the waiting, not the run: asking again finds it', async () => {
+  const stored = new Map<string, PatchRun>();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const held = { run: async <T>(task: () => Promise<T>): Promise<T> => (await promise, task()) };
+  const patches = createPatchRequests(patchService(stored), held, { patchSeconds: 0.05, streamSeconds: 0.05 });
+  await assert.rejects(patches.patch(plain), { code: 'TIMED_OUT', message: /0 of 1 patches were done after 0.05 s/ });
+  resolve();
+  while (stored.size === 0) await new Promise((go) => setImmediate(go));
+  assert.deepEqual(await service(stored).patch(plain), [...stored.values()][0]);
+});
+
+test('a patch is bounded in work and in what it answers', async () => {
+  const most = Array.from({ length: 256 }, (_, i) => feature('0-test', i));
+  const size = { tokens: 2048, read: 2048 };
+  assert.throws(() => checkPatchSize({ ...plain, loss: true }, size), { code: 'LIMIT_EXCEEDED', message: /units of work \(2048 tokens, 1 edited/ });
+  const watch = most.slice(0, 64).map((one) => one.feature);
+  assert.throws(() => checkPatchSize({ ...plain, features: most, watch }, { tokens: 2048, read: 1 }), { code: 'LIMIT_EXCEEDED', message: /would answer \d+ numbers/ });
+  // All that was allowed before these bounds still is, up to 2,048 tokens.
+  checkPatchSize({ ...plain, target: 'w1', features: most, topTokens: 50 }, { tokens: 2048, read: 64 });
 });
