@@ -28,7 +28,7 @@ export interface CircuitOptions {
   readonly contextTokens: number;
   /** Active source features ablated per target and source dictionary, likeliest first; default 96, null = all (the paper). */
   readonly candidates: number | null;
-  /** Who says which are likely: src/causal/proposeSources.ts, or the gradient of the target (src/interventions/attribute.ts). */
+  /** Who says which are likely: the gradient of the target (default; src/interventions/attribute.ts), or src/causal/proposeSources.ts. */
   readonly propose: 'heuristic' | 'gradient';
   /** Tokens of one forward run; default 4096. */
   readonly batchTokens: number;
@@ -36,5 +36,5 @@ export interface CircuitOptions {
 
 export const CIRCUIT_DEFAULTS: CircuitOptions = {
   contexts: 20, contextsFrom: 'top', seed: 0, threshold: 0.01, keep: 32, follow: [3, 1], depth: null, sources: 'previous', contextTokens: 64, candidates: 96,
-  propose: 'heuristic', batchTokens: 4096,
+  propose: 'gradient', batchTokens: 4096,
 };

@@ -44,7 +44,7 @@ function transposed(data: Float32Array, rows: number): Float32Array {
 export async function writeHandmadeModel(folder: string): Promise<string> {
   await mkdir(folder);
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  const add = (name: string, shape: readonly number[], data = new Float32Array(shape.reduce((a, b) => a * b, 1))): void => void tensors.set(name, { shape, data });
+  const add = (name: string, shape: readonly number[], data: Float32Array = new Float32Array(shape.reduce((a, b) => a * b, 1))): void => void tensors.set(name, { shape, data });
   const gain = new Float32Array(D).fill(CONSTANT / Math.sqrt(D));
   const embedding = Array.from({ length: WORDS }, (_, id) => [id, [[7, CONSTANT], [6, 1], ...(id === A ? [[0, 1]] : id === B ? [[1, 1]] : id % 2 === 0 ? [[5, 1]] : [])] as [number, number][]]);
   add('gpt_neox.embed_in.weight', [WORDS, D], matrix(WORDS, Object.fromEntries(embedding)));

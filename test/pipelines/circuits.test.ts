@@ -13,7 +13,9 @@ import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import type { TokenBatch } from '../../src/domain/model.ts';
 import { Rng } from '../../src/math/rng.ts';
 import { analyse } from '../../src/pipelines/analyse.ts';
+import { gradientAttribution } from '../../src/pipelines/circuitAttribution.ts';
 import { circuits, type CircuitNode, type CircuitsInput } from '../../src/pipelines/circuits.ts';
+import type { GradientModel } from '../../src/ports/GradientModel.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import { quietProgress } from '../helpers/quietProgress.ts';
 import { randomDictionary } from '../helpers/randomDictionary.ts';
@@ -25,7 +27,7 @@ const ROWS = 40;
 const COLS = 30;
 const CONTEXTS = 6;
 
-let model: SubjectModel;
+let model: GradientModel;
 before(async () => {
   model = await openSubjectModel(readFixture('neox-serial').folder!, { device: 'cpu', workers: 2 });
 });
@@ -60,7 +62,7 @@ async function setUp(folder: string, make = tiedDictionaries): Promise<Omit<Circ
   const tokens = await openTokenRows(path);
   const artefacts = fileArtefacts();
   const outputs = await analyse({ model, dictionaries, tokens, rows: { from: 0, to: ROWS }, artefacts, progress: quietProgress(), dir, seed: 1 });
-  return { model, dictionaries, features: new Map(outputs.map((o) => [o.dictionary, join(dir, o.file)])), tokens, artefacts, progress: quietProgress() };
+  return { model, dictionaries, features: new Map(outputs.map((o) => [o.dictionary, join(dir, o.file)])), tokens, artefacts, progress: quietProgress(), attribute: gradientAttribution(model, 4096) };
 }
 
 async function freshDir(folder: string, name: string): Promise<string> {
