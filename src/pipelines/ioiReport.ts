@@ -15,6 +15,8 @@ export interface IoiReportInput {
   readonly wholeRunSeconds: number;
 }
 
+/** What dictionaries are compared with. */
+const REFERENCES = ['pca', 'pca-nonneg'];
 /** Half of the unpatched KL: what the verdicts speak of. */
 const HALF = 0.5;
 
@@ -58,10 +60,13 @@ function verdictsOf(curves: readonly IoiCurve[]): string[] {
   }
   return [...groups].map(([key, group]) => {
     const needed = group.map((curve) => `${curve.method} ${words(curve.levels.find(({ share }) => share === HALF)!.patched)}`);
-    const apart = group.flatMap(({ method, against }) =>
-      against.flatMap(({ method: other, area: { value, interval } }) => (method.startsWith('pca') || value === null || interval === null || (interval.low <= 0 && interval.high >= 0) ? [] : [`${method} is ${value < 0 ? 'below' : 'above'} ${other}`])),
+    const apart = [-1, 1].flatMap((sign) =>
+      REFERENCES.flatMap((reference) => {
+        const found = group.filter(({ method, against }) => !REFERENCES.includes(method) && against.some(({ method: other, area: { interval } }) => other === reference && interval !== null && (sign < 0 ? interval.high < 0 : interval.low > 0)));
+        return found.length === 0 ? [] : [`${sign < 0 ? 'smaller' : 'larger'} than that of ${reference} for ${found.map(({ method }) => method).join(', ')}`];
+      }),
     );
-    return `${key}: patches to halve the KL: ${needed.join(', ')}. Area under the curve to ${group[0].areaTo} patches: ${apart.length === 0 ? 'no dictionary differs from PCA beyond the interval' : apart.join(', ')}.`;
+    return `${key}: patches to halve the KL: ${needed.join(', ')}. Area under the curve to ${group[0].areaTo} patches: ${apart.length === 0 ? 'no difference from PCA is beyond its interval' : apart.join('; ')}.`;
   });
 }
 
