@@ -1,19 +1,17 @@
 /**
- * Time of one patch, and patches per second batched: this program's intervention engine against the same patches by forward hooks
- * on Hugging Face transformers (PyTorch, CPU), same weights, dictionary, prompts and number of threads, float32, in turns.
+ * Time of one patch, and patches per second batched: this program's intervention engine against the same patches by hooks on
+ * Hugging Face transformers and, where it is installed, on TransformerLens (PyTorch, CPU), same weights, dictionary, prompts and number of threads, float32, in turns.
  *
  *     PYTHON=/path/to/python node scripts/bench/patch.ts [rounds]
  *
  * The model has random weights of Pythia-70M's shape; the features are those of a tied dictionary (F 2048) in the middle of the
  * network. Single: ten features replaced from a target prompt, KL at the last position. Batched: one feature scaled, each of
- * many features in each of several prompts. The two sides' KLs are compared first. LAYER=n moves the dictionary.
+ * many features in each of several prompts. All sides' KLs are compared first. LAYER=n moves the dictionary; later
+ * layers leave us less to run, hooks as much as ever.
  */
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { intervene } from '../../src/interventions/intervene.ts';
@@ -21,6 +19,7 @@ import type { Intervention } from '../../src/interventions/intervention.ts';
 import { normaliseRows } from '../../src/math/normaliseRows.ts';
 import { Rng } from '../../src/math/rng.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
+import { Peer } from './peer.ts';
 import { neoxConfig, writeRandomModel } from './randomModel.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 3);
@@ -34,32 +33,6 @@ interface Measured {
   /** One per single patch, or one for all batched ones. */
   readonly seconds: number[];
   readonly kl: number[];
-}
-
-class Peer {
-  readonly #child;
-  readonly #lines;
-
-  constructor(folder: string, plan: object) {
-    const script = fileURLToPath(new URL('./patch_peer.py', import.meta.url));
-    this.#child = spawn(PYTHON, [script, folder, scratch, JSON.stringify(plan)], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
-  }
-
-  async next(): Promise<Record<string, unknown>> {
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error(`the peer ended: is transformers installed for ${PYTHON}?`);
-    return JSON.parse(value) as Record<string, unknown>;
-  }
-
-  async run(what: 'single' | 'batch'): Promise<Measured> {
-    this.#child.stdin.write(`${what}\n`);
-    return (await this.next()) as unknown as Measured;
-  }
-
-  close(): void {
-    this.#child.stdin.end();
-  }
 }
 
 function dictionary(rng: Rng): DictionaryWeights {
@@ -123,31 +96,39 @@ async function bench(): Promise<void> {
   };
 
   const [alone, many] = [await openSubjectModel(folder, { device: 'cpu', workers: 1, threadsPerWorker: THREADS }), await openSubjectModel(folder, { device: 'cpu', workers: THREADS, threadsPerWorker: 1 })];
-  const peer = new Peer(folder, { threads: THREADS, features: F, prompts: PROMPTS, layer: LAYER, factor: FACTOR, batch: BATCH, single, batched });
-  const ready = await peer.next();
-  checkSame(await runSingle(alone), await peer.run('single'));
-  checkSame(await runBatch(many), await peer.run('batch'));
-  const times = { single: [[], []] as number[][], batch: [[], []] as number[][] };
+  const peer = new Peer(PYTHON, './patch_peer.py', [folder, scratch, JSON.stringify({ threads: THREADS, features: F, prompts: PROMPTS, layer: LAYER, factor: FACTOR, batch: BATCH, single, batched })]);
+  const ready = await peer.next<{ transformers: string; torch: string; transformerLens: string | null }>();
+  const peers = ready.transformerLens === null ? ['hf'] : ['hf', 'lens'];
+  if (peers.length === 1) console.log(`TransformerLens is not installed for ${PYTHON}: left out`);
+  for (const name of peers) {
+    checkSame(await runSingle(alone), await peer.run(`${name} single`));
+    checkSame(await runBatch(many), await peer.run(`${name} batch`));
+  }
+  const empty = (): number[][] => ['ours', ...peers].map(() => []);
+  const times = { single: empty(), batch: empty() };
   const load = [loadavg()[0]];
   for (let round = 0; round < ROUNDS; round++) {
     times.single[0].push(...(await runSingle(alone)).seconds);
-    times.single[1].push(...(await peer.run('single')).seconds);
+    for (const [i, name] of peers.entries()) times.single[i + 1].push(...(await peer.run<Measured>(`${name} single`)).seconds);
     times.batch[0].push(...(await runBatch(many)).seconds);
-    times.batch[1].push(...(await peer.run('batch')).seconds);
+    for (const [i, name] of peers.entries()) times.batch[i + 1].push(...(await peer.run<Measured>(`${name} batch`)).seconds);
     load.push(loadavg()[0]);
   }
   peer.close();
   await Promise.all([alone.close(), many.close()]);
 
   console.log(`Pythia-70M's shape, ${T} tokens, dictionary at resid_post.${LAYER} of 6 layers, ${THREADS} threads each, ${ROUNDS} rounds in turns, load ${load.map((one) => one.toFixed(1)).join(', ')}`);
-  const names = ['ours', `transformers ${String(ready['transformers'])} with hooks, torch ${String(ready['torch'])}`];
+  const names = ['ours', `transformers ${ready.transformers} with hooks, torch ${ready.torch}`, `TransformerLens ${ready.transformerLens} with hooks, torch ${ready.torch}`].slice(0, 1 + peers.length);
   for (const [i, name] of names.entries()) {
     const [p50, p95] = [0.5, 0.95].map((share) => 1000 * percentile(times.single[i], share));
     const rates = times.batch[i].map((seconds) => batched.length / seconds);
     console.log(`  ${name.padEnd(48)} one patch p50 ${p50.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; batched ${Math.max(...rates).toFixed(0)} patches/s at best, median ${percentile(rates, 0.5).toFixed(0)}`);
   }
-  const ratio = (of: (list: readonly number[]) => number, list: readonly number[][]): string => (of(list[1]) / of(list[0])).toFixed(2);
-  console.log(`  ours against theirs (higher is better): one patch ${ratio((list) => percentile(list, 0.5), times.single)} by the median, batched ${ratio((list) => Math.min(...list), times.batch)} by the best, ${ratio((list) => percentile(list, 0.5), times.batch)} by the median`);
+  for (const [i, name] of names.entries()) {
+    if (i === 0) continue;
+    const ratio = (of: (list: readonly number[]) => number, list: readonly number[][]): string => (of(list[i]) / of(list[0])).toFixed(2);
+    console.log(`  ours against ${name} (higher is better): one patch ${ratio((list) => percentile(list, 0.5), times.single)} by the median, batched ${ratio((list) => Math.min(...list), times.batch)} by the best, ${ratio((list) => percentile(list, 0.5), times.batch)} by the median`);
+  }
 }
 
 try {
