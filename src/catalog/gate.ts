@@ -21,6 +21,8 @@ const FIRST_GUESS = 1;
 const LATEST = 0.1;
 /** No sooner than this: a client that asks at once again only adds to the load. */
 const SOONEST = 0.1;
+/** Most callers that were sent away and are reckoned to come back. */
+const MOST_EXPECTED = 1000;
 
 interface Waiting {
   readonly start: () => void;
@@ -31,6 +33,8 @@ export class Gate implements Turns {
   readonly #running: number;
   readonly #waiting: number;
   #active = 0;
+  /** Refused, and not yet made up for by as many tasks done: who is refused next is told to come after them. */
+  #expected = 0;
   #meanSeconds = FIRST_GUESS;
   readonly #queue = new Set<Waiting>();
 
@@ -58,6 +62,7 @@ export class Gate implements Turns {
 
   /** The task that ends hands its place over, so #active stays as it is. */
   #next(): void {
+    if (this.#expected > 0) this.#expected--;
     const [next] = this.#queue;
     if (next === undefined) this.#active--;
     else {
@@ -83,9 +88,10 @@ export class Gate implements Turns {
     });
   }
 
-  /** Who is refused may come back when those before him are likely done: mean time of a run × those under way and waiting / runs at once. */
+  /** Who is refused may come back when those before him are likely done: mean time of a run × those under way, waiting and refused before / runs at once. */
   #busy(): CallerError {
-    const seconds = Math.max(SOONEST, (this.#meanSeconds * (this.#active + this.#queue.size)) / this.#running);
+    const seconds = Math.max(SOONEST, (this.#meanSeconds * (this.#active + this.#queue.size + this.#expected)) / this.#running);
+    this.#expected = Math.min(this.#expected + 1, MOST_EXPECTED);
     const retryAfterSeconds = Math.ceil(seconds * 10) / 10;
     return new CallerError('BUSY', `${this.#active} model runs are under way and ${this.#queue.size} wait: try again in ${retryAfterSeconds} s`, { retryAfterSeconds });
   }

@@ -30,3 +30,22 @@ test('runs at most two at once, in order, refuses beyond the queue, and frees pl
   assert.equal(now.most, 2);
   assert.equal(await gate.run(async () => 'free again'), 'free again');
 });
+
+test('who is refused is told when to come back, later the more were refused; who goes away leaves the queue', async () => {
+  const gate = new Gate(1, 1);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const running = gate.run(() => promise);
+  const gone = new AbortController();
+  const waiting = gate.run(async () => assert.fail('it was given up'), { signal: gone.signal });
+  const told: number[] = [];
+  for (let i = 0; i < 3; i++) await gate.run(async () => undefined).catch((error: { retryAfterSeconds: number }) => told.push(error.retryAfterSeconds));
+  assert.deepEqual(told.length, 3);
+  assert.ok(told[0] > 0 && told[1] > told[0] && told[2] > told[1]);
+  gone.abort(new Error('gone'));
+  await assert.rejects(waiting, /gone/);
+  // Its place is free, and who goes on from an earlier turn is never refused.
+  const later = [gate.run(async () => 1), gate.run(async () => 2, { resumes: true })];
+  resolve();
+  await running;
+  assert.deepEqual(await Promise.all(later), [1, 2]);
+});

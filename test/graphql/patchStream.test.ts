@@ -179,6 +179,7 @@ test('a thousand patches at once: none lost, none wrong, reads go on, who is ref
       if (data === null) break;
       assert.equal(list(data, 'features.nodes').length, 20);
       if (finished < N) readsMeanwhile++;
+      await wait(100);
     }
     await all;
     t.diagnostic(`${refusals} refusals, ${readsMeanwhile} reads answered meanwhile`);
