@@ -32,7 +32,8 @@ export async function circuitsStage(
   { faithfulness, ...options }: CircuitsStageOptions,
 ): Promise<StageResult> {
   const { config, runs, artefacts, progress } = workspace;
-  const opened = await Promise.all([...new Set(sets)].map((set) => openSet(workspace, located.name, set)));
+  const distinct = [...new Set(sets)];
+  const opened = await Promise.all(distinct.map((set) => openSet(workspace, located.name, set)));
   const members = opened.flat().sort((a, b) => hookOrder(outputHookPointOf(a.weights.config)) - hookOrder(outputHookPointOf(b.weights.config)));
   const features = new Map(members.map((member) => [member.name, featuresPath(workspace, member)]));
   const { targets, outputs } = await chooseTargets(workspace, model.info, tokenizer, members, choice);
@@ -42,7 +43,7 @@ export async function circuitsStage(
     const rows = { from: members[0]!.current.analysedTokens === undefined ? Math.max(...members.map(({ current }) => current.trainRows)) : 0, to: tokens.rows };
     const result = await runStage(
       { store: runs, progress },
-      { stage: 'circuits', params: { ...options, faithfulness, set: sets.join('+'), ...named }, inputs: { ...inputs, model: model.info.weightsHash, tokens: tokens.hash }, seed: options.seed },
+      { stage: 'circuits', params: { ...options, faithfulness, set: distinct.join('+'), ...named }, inputs: { ...inputs, model: model.info.weightsHash, tokens: tokens.hash }, seed: options.seed },
       async (run) => {
         const attribute = gradientAttribution(model, options.batchTokens);
         const input = { model, dictionaries: members.map(({ weights }) => weights), features, tokens, rows, targets, outputs, artefacts, progress, dir: run.dir, options, attribute };
@@ -51,7 +52,7 @@ export async function circuitsStage(
         return { ...countsOf(found), faithfulness: tested };
       },
     );
-    await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: { ...current.circuits, [sets.join('+')]: relative(config.home, result.dir) } }));
+    await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: { ...current.circuits, [distinct.join('+')]: relative(config.home, result.dir) } }));
     await sayCircuits(workspace, located.name, members, result.dir, named, result.run.metrics['faithfulness'] as readonly TargetFaithfulness[]);
     return result;
   });

@@ -26,7 +26,7 @@ export interface CircuitOptions {
    * rests on, and its last ones. A feature's context counts when the feature still reaches half its activation in it.
    */
   readonly contextTokens: number;
-  /** Active source features ablated per target and source dictionary, likeliest first; default 96, null = all (the paper). */
+  /** Active source features ablated per target and source dictionary, likeliest first; default 48, null = all (the paper). */
   readonly candidates: number | null;
   /** Who says which are likely: the gradient of the target (default; src/interventions/attribute.ts), or src/causal/proposeSources.ts. */
   readonly propose: 'heuristic' | 'gradient';
@@ -35,6 +35,6 @@ export interface CircuitOptions {
 }
 
 export const CIRCUIT_DEFAULTS: CircuitOptions = {
-  contexts: 20, contextsFrom: 'top', seed: 0, threshold: 0.01, keep: 32, follow: [3, 1], depth: null, sources: 'previous', contextTokens: 64, candidates: 96,
+  contexts: 20, contextsFrom: 'top', seed: 0, threshold: 0.01, keep: 32, follow: [3, 1], depth: null, sources: 'previous', contextTokens: 64, candidates: 48,
   propose: 'gradient', batchTokens: 4096,
 };
