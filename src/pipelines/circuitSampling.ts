@@ -3,7 +3,7 @@ import type { CircuitOptions } from './circuitOptions.ts';
 import type { Place, TextInput } from './circuitContexts.ts';
 
 /** Tokens read to find sampled contexts, at most: rows drawn by the seed. */
-const TOKENS_READ = 400_000;
+const TOKENS_READ = 200_000;
 
 /** A place with the random number by which it was drawn. */
 interface Drawn extends Place {

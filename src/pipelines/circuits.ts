@@ -52,6 +52,8 @@ export interface CircuitsResult {
   /** Ablations run in this call and the seconds they took; resumed nodes are not in it. */
   readonly ablations: number;
   readonly seconds: number;
+  /** The contexts of features as they were measured, for what goes on with them. */
+  readonly texts: CircuitTexts;
 }
 
 /**
@@ -114,7 +116,7 @@ export async function circuits(input: CircuitsInput): Promise<CircuitsResult> {
   const { hash } = await artefacts.writeRecords(join(input.dir, file), edges);
   const { hash: outputHash } = await artefacts.writeRecords(join(input.dir, outputFile), outputEdges);
   task.finish(`${edges.length + outputEdges.length} edges, ${ablations} ablations`);
-  return { file, hash, outputFile, outputHash, edges, outputEdges, nodes, tokens, ablations, seconds };
+  return { file, hash, outputFile, outputHash, edges, outputEdges, nodes, tokens, ablations, seconds, texts };
 }
 
 /** Nodes measured in this run or before it broke off; each is measured once and on disk before the next one begins. */

@@ -1,6 +1,5 @@
 import type { KeyedEdge } from '../causal/circuitMembers.ts';
 import type { CircuitOptions } from './circuitOptions.ts';
-import { CircuitTexts } from './circuitContexts.ts';
 import { circuitFaithfulness, type CircuitFaithfulness } from './circuitFaithfulness.ts';
 import type { CircuitsInput, CircuitsResult } from './circuits.ts';
 import { CIRCUIT_DEFAULTS } from './circuitOptions.ts';
@@ -28,7 +27,7 @@ export interface TargetFaithfulness {
 export async function circuitsFaithfulness(input: CircuitsInput, found: CircuitsResult, choice: FaithfulnessChoice): Promise<TargetFaithfulness[]> {
   const options: CircuitOptions = { ...CIRCUIT_DEFAULTS, ...input.options };
   const { model, dictionaries, outputs = [], targets } = input;
-  const texts = new CircuitTexts(input, options);
+  const { texts } = found;
   const edges = keyedEdges(found);
   const tested: TargetFaithfulness[] = [];
   const task = input.progress.start('faithfulness', outputs.length + targets.length, 'targets');
