@@ -16,7 +16,7 @@ import { EDGES_FILE, OUTPUT_EDGES_FILE } from './loadCircuits.ts';
 export interface GraphChoice {
   /** Set of dictionaries the circuits were measured on, or several, `a+b`. */
   readonly set: string;
-  /** Feature address; null: `token`, or else the run's first target. */
+  /** Feature address; null: `token`, or else the run's first target into which there are edges, features before tokens. */
   readonly target: string | null;
   /** Output token, as text. */
   readonly token: string | null;
@@ -25,34 +25,45 @@ export interface GraphChoice {
 
 export interface FoundGraph {
   readonly graph: CircuitGraph;
-  /** The circuits run that measured it. */
+  /** The circuits run that measured the target. */
   readonly run: Run;
   readonly members: readonly SetMember[];
 }
 
-/** The graph upstream of a target, from what the last circuits run of the set left: no model and no database is opened. `layers`: of the model. */
+/** The graph upstream of a target, from what the circuits runs of the set left; of a feature that several measured, the last counts: no model and no database is opened. `layers`: of the model. */
 export async function circuitGraphOf(workspace: Workspace, located: LocatedModel, layers: number, choice: GraphChoice): Promise<FoundGraph> {
   const { config, artefacts } = workspace;
   const current = (await readCurrentRuns(config.home, located.name))?.circuits ?? {};
-  const folder = current[choice.set];
-  if (folder === undefined) {
+  const folders = current[choice.set];
+  if (folders === undefined) {
     const keys = Object.keys(current);
     throw new CallerError('NOT_FOUND', `no circuits of set ${choice.set} of model ${located.name} in ${config.home}: ${keys.length === 0 ? 'run the circuits stage first' : `there are those of ${keys.join(', ')}; choose one with --set`}`);
   }
-  const { run, dir } = await readManifest(join(config.home, folder));
   const members = (await Promise.all(choice.set.split('+').map((set) => openSet(workspace, located.name, set)))).flat();
-  const stale = members.find(({ name, weights }) => run.inputs[name] !== undefined && run.inputs[name] !== weights.config.weightsHash);
-  if (stale !== undefined) throw new CallerError('STALE_OUTPUT', `the circuits of ${choice.set} were measured on an earlier ${located.name}/${stale.name}: run the circuits stage again`);
   const edges: CircuitGraphEdge[] = [];
   const tokens = new Map<string, string>();
-  for await (const { sourceDictionary, sourceIndex, targetDictionary, targetIndex, ...measured } of artefacts.readRecords<CircuitEdge>(join(dir, EDGES_FILE))) {
-    edges.push({ source: `${sourceDictionary}/${sourceIndex}`, target: `${targetDictionary}/${targetIndex}`, ...measured });
+  const measuredBy = new Map<string, Run>();
+  let [stale, last]: [stale?: SetMember, last?: Run] = [];
+  for (const folder of folders.toReversed()) {
+    const { run, dir } = await readManifest(join(config.home, folder));
+    const outdated = members.find(({ name, weights }) => run.inputs[name] !== undefined && run.inputs[name] !== weights.config.weightsHash);
+    stale ??= outdated;
+    if (outdated !== undefined) continue;
+    last ??= run;
+    const take = (edge: CircuitGraphEdge): void => {
+      if (!measuredBy.has(edge.target)) measuredBy.set(edge.target, run);
+      if (measuredBy.get(edge.target) === run) edges.push(edge);
+    };
+    for await (const { sourceDictionary, sourceIndex, targetDictionary, targetIndex, ...measured } of artefacts.readRecords<CircuitEdge>(join(dir, EDGES_FILE))) {
+      take({ source: `${sourceDictionary}/${sourceIndex}`, target: `${targetDictionary}/${targetIndex}`, ...measured });
+    }
+    for await (const { sourceDictionary, sourceIndex, tokenId, token, ...measured } of artefacts.readRecords<OutputEdge>(join(dir, OUTPUT_EDGES_FILE), { optional: true })) {
+      take({ source: `${sourceDictionary}/${sourceIndex}`, target: `token ${tokenId}`, ...measured });
+      tokens.set(`token ${tokenId}`, token);
+    }
   }
-  for await (const { sourceDictionary, sourceIndex, tokenId, token, ...measured } of artefacts.readRecords<OutputEdge>(join(dir, OUTPUT_EDGES_FILE), { optional: true })) {
-    edges.push({ source: `${sourceDictionary}/${sourceIndex}`, target: `token ${tokenId}`, ...measured });
-    tokens.set(`token ${tokenId}`, token);
-  }
-  const target = targetOf(choice, located.name, edges, tokens);
+  if (last === undefined) throw new CallerError('STALE_OUTPUT', `the circuits of ${choice.set} were measured on an earlier ${located.name}/${stale?.name}: run the circuits stage again`);
+  const target = targetOf(choice, located.name, last, edges, tokens);
   const found = upstream(edges, target, choice.bounds);
   if (found.edges.length === 0) throw new CallerError('NOT_FOUND', `no edge into ${target} has an effect of at least ${choice.bounds.minEffect}: lower --min-effect, or measure circuits with a lower --threshold`);
   const ids = [...new Set([target, ...found.edges.flatMap(({ source, target: end }) => [end, source])])];
@@ -66,10 +77,10 @@ export async function circuitGraphOf(workspace: Workspace, located: LocatedModel
     const { hookPoint } = weights.config;
     return { id, kind: 'feature', dictionary: dictionary!, index: Number(index), layer: parseHookPoint(hookPoint, layers).layer, place: hookPoint, order: hookOrder(hookPoint), description: descriptions.get(id) ?? null };
   });
-  return { graph: { model: located.name, layers, target, nodes, ...found }, run, members };
+  return { graph: { model: located.name, layers, target, nodes, ...found }, run: measuredBy.get(target)!, members };
 }
 
-function targetOf({ target, token, set }: GraphChoice, model: string, edges: readonly CircuitGraphEdge[], tokens: ReadonlyMap<string, string>): string {
+function targetOf({ target, token, set }: GraphChoice, model: string, run: Run | undefined, edges: readonly CircuitGraphEdge[], tokens: ReadonlyMap<string, string>): string {
   const measured = new Set(edges.map((edge) => edge.target));
   if (target !== null) {
     const address = parseAddress(target);
@@ -83,6 +94,11 @@ function targetOf({ target, token, set }: GraphChoice, model: string, edges: rea
     if (found !== undefined) return found;
     throw new CallerError('NOT_FOUND', `nothing was measured that feeds the token ${JSON.stringify(token)}: give it to the circuits command first${tokens.size === 0 ? '' : `, or choose one of ${listed([...tokens.values()].map((text) => JSON.stringify(text)))}`}`);
   }
+  // Those of the run itself: among its edges, those into a token's sources come before the others.
+  const { targets = [], tokens: outputs = [] } = (run?.params ?? {}) as { readonly targets?: readonly string[]; readonly tokens?: readonly string[] };
+  const wanted = [...targets.map((address) => address.slice(model.length + 1)), ...outputs.flatMap((text) => [...tokens].find(([, found]) => found === text)?.[0] ?? [])];
+  const chosen = wanted.find((id) => measured.has(id));
+  if (chosen !== undefined) return chosen;
   const [first] = edges;
   if (first === undefined) throw new CallerError('NOT_FOUND', `the circuits of ${set} have no edges: measure some with a lower --threshold, or other targets`);
   return first.target;

@@ -1,5 +1,6 @@
 import { join, relative } from 'node:path';
-import { updateCurrentRuns } from '../../src/adapters/files/currentRuns.ts';
+import { readCurrentRuns, updateCurrentRuns } from '../../src/adapters/files/currentRuns.ts';
+import { readManifest } from '../../src/adapters/files/runStore.ts';
 import { hookOrder } from '../../src/causal/hookOrder.ts';
 import { outputHookPointOf } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
@@ -52,10 +53,21 @@ export async function circuitsStage(
         return { ...countsOf(found), faithfulness: tested };
       },
     );
-    await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: { ...current.circuits, [distinct.join('+')]: relative(config.home, result.dir) } }));
+    await addCurrentCircuits(workspace, located, distinct.join('+'), relative(config.home, result.dir), inputs);
     await sayCircuits(workspace, located.name, members, result.dir, named, result.run.metrics['faithfulness'] as readonly TargetFaithfulness[]);
     return result;
   });
+}
+
+/** Circuits of other targets add up; runs on what the dictionaries were before are dropped. */
+async function addCurrentCircuits({ config }: Workspace, located: LocatedModel, key: string, folder: string, inputs: Readonly<Record<string, string>>): Promise<void> {
+  const before = (await readCurrentRuns(config.home, located.name))?.circuits[key] ?? [];
+  const fresh: string[] = [];
+  for (const earlier of before) {
+    const { run } = await readManifest(join(config.home, earlier));
+    if (earlier !== folder && Object.entries(inputs).every(([name, hash]) => run.inputs[name] === hash)) fresh.push(earlier);
+  }
+  await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: { ...current.circuits, [key]: [...fresh, folder] } }));
 }
 
 function countsOf({ edges, outputEdges, nodes, tokens, ablations, seconds, hash, file, outputHash, outputFile }: CircuitsResult): Record<string, unknown> {

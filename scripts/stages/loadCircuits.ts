@@ -27,16 +27,16 @@ export function circuitKeys(keys: readonly string[], set: string, loaded: Readon
 }
 
 /**
- * Replaces the edges of a set, and of the sets it was measured together with, by those of the last circuits runs; where two
- * measured the same edge, the later one counts. `hashes`: of the dictionaries in the catalog, by name.
+ * Replaces the edges of a set, and of the sets it was measured together with, by those of all circuits runs on the dictionaries
+ * loaded; where two measured the same edge, the later one counts. `hashes`: of the dictionaries in the catalog, by name.
  */
 export async function loadCircuitsOf({ config, artefacts, progress }: Workspace, writer: CatalogWriter, model: string, set: string, hashes: ReadonlyMap<string, string>): Promise<CircuitCounts> {
   const current: CurrentRuns | null = await readCurrentRuns(config.home, model);
   if (current === null) throw new CallerError('NOT_FOUND', `no runs of model ${model} in ${config.home}`);
   const { keys, sets } = circuitKeys(Object.keys(current.circuits), set, new Set([...hashes.keys()].map(setOf)));
   const found: (CircuitsLoad & { readonly finished: string })[] = [];
-  for (const key of keys) {
-    const { run, dir } = await readManifest(join(config.home, current.circuits[key]!));
+  for (const [key, folder] of keys.flatMap((key) => current.circuits[key]!.map((folder) => [key, folder] as const))) {
+    const { run, dir } = await readManifest(join(config.home, folder));
     const stale = Object.entries(run.inputs).find(([name, hash]) => hashes.has(name) && hashes.get(name) !== hash);
     if (stale !== undefined) {
       progress.say(`load: left out the circuit edges of ${key}, which were measured on an earlier ${model}/${stale[0]}; run the circuits stage again`);

@@ -8,14 +8,14 @@ import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
  * relative to CATALOG_HOME, so that the folder can be moved.
  */
 export interface CurrentRuns {
-  readonly formatVersion: 2;
+  readonly formatVersion: 3;
   readonly model: string;
   /** Folder (absolute) or hub id of the weights. */
   readonly source: string;
   /** By dictionary name. */
   readonly dictionaries: Readonly<Record<string, CurrentDictionary>>;
-  /** Run folder of the last circuits stage, by set of dictionaries. */
-  readonly circuits: Readonly<Record<string, string>>;
+  /** Run folders of the circuits stage, by set of dictionaries (`a+b` where several sets were measured together), oldest first. */
+  readonly circuits: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface CurrentDictionary {
@@ -35,8 +35,14 @@ export interface CurrentDictionary {
 /** What explained a dictionary before explainers were told apart (format 1). */
 const ONLY_EXPLAINER = 'pattern-v1';
 
+/** Format 2: only the last circuits run of a set. */
+interface CurrentRuns2 extends Omit<CurrentRuns, 'formatVersion' | 'circuits'> {
+  readonly formatVersion: 2;
+  readonly circuits: Readonly<Record<string, string>>;
+}
+
 /** Format 1: one explain run or none. */
-interface CurrentRuns1 extends Omit<CurrentRuns, 'formatVersion' | 'dictionaries'> {
+interface CurrentRuns1 extends Omit<CurrentRuns2, 'formatVersion' | 'dictionaries'> {
   readonly formatVersion: 1;
   readonly dictionaries: Readonly<Record<string, Omit<CurrentDictionary, 'explain'> & { readonly explain: string | null }>>;
 }
@@ -52,26 +58,31 @@ export async function readCurrentRuns(home: string, model: string): Promise<Curr
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new OutsideError('disk', `cannot read ${fileOf(home, model)}: ${messageOf(error)}`, { cause: error });
   }
-  let found: CurrentRuns | CurrentRuns1;
+  let found: CurrentRuns | CurrentRuns2 | CurrentRuns1;
   try {
-    found = JSON.parse(text) as CurrentRuns | CurrentRuns1;
+    found = JSON.parse(text) as CurrentRuns | CurrentRuns2 | CurrentRuns1;
   } catch (error) {
     throw new OutsideError('disk', `${fileOf(home, model)} is damaged (${messageOf(error)}): delete it and run the stages again; finished runs are reused`, { cause: error });
   }
-  if (found.formatVersion === 1) return fromFormat1(found);
-  if (found.formatVersion !== 2) {
-    throw new CallerError('UNSUPPORTED', `${fileOf(home, model)}: expected format version 1 or 2, found ${String((found as { formatVersion: unknown }).formatVersion)}; use the program version that wrote it, or another CATALOG_HOME`);
+  if (found.formatVersion === 1) return fromFormat2(fromFormat1(found));
+  if (found.formatVersion === 2) return fromFormat2(found);
+  if (found.formatVersion !== 3) {
+    throw new CallerError('UNSUPPORTED', `${fileOf(home, model)}: expected format version 1 to 3, found ${String((found as { formatVersion: unknown }).formatVersion)}; use the program version that wrote it, or another CATALOG_HOME`);
   }
   return found;
 }
 
-function fromFormat1(found: CurrentRuns1): CurrentRuns {
+function fromFormat1(found: CurrentRuns1): CurrentRuns2 {
   const dictionaries: Record<string, CurrentDictionary> = {};
   for (const [name, { explain, ...rest }] of Object.entries(found.dictionaries)) {
     const runs: Record<string, string> = explain === null ? {} : { [ONLY_EXPLAINER]: explain };
     dictionaries[name] = { ...rest, explain: runs };
   }
   return { ...found, formatVersion: 2, dictionaries };
+}
+
+function fromFormat2(found: CurrentRuns2): CurrentRuns {
+  return { ...found, formatVersion: 3, circuits: Object.fromEntries(Object.entries(found.circuits).map(([set, run]) => [set, [run]])) };
 }
 
 /** Applies a change and writes the file whole. */
@@ -81,7 +92,7 @@ export async function updateCurrentRuns(
   source: string,
   change: (current: CurrentRuns) => CurrentRuns,
 ): Promise<CurrentRuns> {
-  const before = (await readCurrentRuns(home, model)) ?? { formatVersion: 2, model, source, dictionaries: {}, circuits: {} };
+  const before = (await readCurrentRuns(home, model)) ?? { formatVersion: 3, model, source, dictionaries: {}, circuits: {} };
   const after = change({ ...before, source });
   const path = fileOf(home, model);
   await mkdir(join(home, 'current'), { recursive: true });
