@@ -31,7 +31,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   baselines: [/^ml-matrix$/],
   interventions: [/^node:timers\/promises$/],
-  pipelines: [/^node:(path|crypto|buffer|timers\/promises)$/],
+  pipelines: [/^node:(path|crypto|buffer|timers\/promises|vm)$/],
   catalog: [/^node:(crypto|buffer|timers\/promises|path)$/],
 };
 

@@ -1,5 +1,6 @@
 import { CallerError, messageOf } from '../domain/errors.ts';
 import type { Tokenizer } from '../ports/Tokenizer.ts';
+import { boundedMatches } from './boundedMatches.ts';
 import { tokenOffsets } from './tokenOffsets.ts';
 
 /**
@@ -17,6 +18,9 @@ export interface TokenPattern {
   mask(row: Int32Array): Uint8Array;
 }
 
+/** Tokens of the vocabulary looked at together. */
+const LOOKED_AT = 4096;
+
 type Texts = Pick<Tokenizer, 'size' | 'token' | 'encode' | 'decode' | 'eosId' | 'bosId'>;
 
 /**
@@ -24,7 +28,7 @@ type Texts = Pick<Tokenizer, 'size' | 'token' | 'encode' | 'decode' | 'eosId' | 
  * text, matches do not overlap and empty ones count for nothing. Cost: one look at each token of the vocabulary, or over running text
  * two decodings of a few tokens for each token read.
  *
- * @throws BAD_INPUT for an expression that is none, and for a token the vocabulary does not have.
+ * @throws BAD_INPUT for an expression that is none or that takes too long (boundedMatches), and for a token the vocabulary does not have.
  */
 export function compilePattern(choice: PatternChoice, tokenizer: Texts): TokenPattern {
   if (choice.kind === 'tokens') return vocabularyPattern(`the tokens ${choice.tokens.map((text) => JSON.stringify(text)).join(', ')}`, exactly(choice.tokens, tokenizer));
@@ -33,7 +37,10 @@ export function compilePattern(choice: PatternChoice, tokenizer: Texts): TokenPa
   const separators = new Set([tokenizer.eosId, tokenizer.bosId]);
   if (over === 'text') return { label: `the last token of a match of /${source}/ in the text`, mask: (row) => lastTokensOfMatches(regex, row, separators, tokenizer) };
   const meant = new Uint8Array(tokenizer.size);
-  for (let id = 0; id < meant.length; id++) if (!separators.has(id) && new RegExp(regex, 'u').test(tokenizer.token(id))) meant[id] = 1;
+  for (let first = 0; first < meant.length; first += LOOKED_AT) {
+    const texts = Array.from({ length: Math.min(LOOKED_AT, meant.length - first) }, (_, i) => tokenizer.token(first + i));
+    for (const [i, matches] of boundedMatches(regex, texts).entries()) if (matches.length > 0 && !separators.has(first + i)) meant[first + i] = 1;
+  }
   if (!meant.includes(1)) throw new CallerError('BAD_INPUT', `no token of this model matches /${source}/: look for it in running text with --over text`, { field: ['pattern'] });
   return vocabularyPattern(`tokens that match /${source}/`, meant);
 }
@@ -83,9 +90,9 @@ function lastTokensOfMatches(regex: RegExp, row: Int32Array, separators: Readonl
     while (to < row.length && !separators.has(row[to])) to++;
     const { text, offsets } = tokenOffsets(tokenizer, row.subarray(from, to));
     let token = 0;
-    for (const match of text.matchAll(regex)) {
-      if (match[0] === '') continue;
-      const last = match.index + match[0].length - 1;
+    for (const [begin, end] of boundedMatches(regex, [text])[0]) {
+      if (begin === end) continue;
+      const last = end - 1;
       while (token + 1 < offsets.length && offsets[token + 1] <= last) token++;
       mask[from + token] = 1;
     }

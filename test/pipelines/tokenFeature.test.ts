@@ -7,6 +7,7 @@ import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
 import { basisDictionary, basisDirection } from '../../src/causal/basisDirection.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
+import { boundedMatches } from '../../src/pipelines/boundedMatches.ts';
 import { tokenFeature, type TokenFeatureInput } from '../../src/pipelines/tokenFeature.ts';
 import type { RowEffects } from '../../src/pipelines/tokenFeatureEffects.ts';
 import { compilePattern } from '../../src/pipelines/tokenPattern.ts';
@@ -260,4 +261,12 @@ test('patterns: exact tokens, expressions over tokens, and over running text wit
   assert.deepEqual(places({ kind: 'regex', source: "don't", over: 'text' }), [10]);
   assert.deepEqual(places({ kind: 'regex', source: 'App', over: 'text' }), [3]);
   assert.deepEqual(places({ kind: 'regex', source: 'x*', over: 'text' }), []);
+});
+
+test('an expression that backtracks without end is stopped and named', () => {
+  const found = (regex: RegExp, texts: string[]): string => JSON.stringify(boundedMatches(regex, texts));
+  assert.equal(found(/a+|$/gu, ['baab', '']), '[[[1,3],[4,4]],[[0,0]]]');
+  const isSlow = (error: unknown): boolean => error instanceof CallerError && error.code === 'BAD_INPUT' && /\/\(a\+\)\+\$\/ was still being matched after 0\.05 s/.test(error.message);
+  assert.throws(() => boundedMatches(/(a+)+$/gu, [`${'a'.repeat(60)}b`], 0.05), isSlow);
+  assert.equal(found(/b/gu, ['ab']), '[[[1,2]]]', 'the next one is not stopped');
 });
