@@ -94,8 +94,8 @@ function factsOf(members: readonly SetMember[], { rows, first, all }: { rows: nu
   return [
     ['dictionaries', members.map(({ name, weights }) => `${name} (${weights.config.nFeatures} features)`).join(', ')],
     ['text', `${rows} rows drawn at random from rows ${first} to ${all} of the token file${first > 0 ? ', which training left' : ''}`],
-    ['active', `activation above ${threshold}`],
-    ['ablation', `x ← x − c f at every position of at most ${effectTokens} tokens, in rows drawn at random of those where the feature is active; in all other rows the effect is exactly 0`],
+    ['threshold asked for', `activation above ${threshold}, for purity; active elsewhere is an activation above 0`],
+    ['ablation', `x ← x − c f at every position of at most ${effectTokens} tokens, in rows drawn at random of those where the feature is active; in all other rows its effect is exactly 0. The dimension beside it is ablated in the same rows, though it is active in others too`],
     ['effect', `log p(clean) − log p(ablated) of the true next token in nats, at positions from the row's first activation on; beyond ±${effectThreshold} it is counted`],
     ['chosen on the same text', 'best thresholds, the ranking and which next tokens are listed were chosen by the numbers shown, so these flatter them somewhat; intervals take positions as independent'],
     ['seed', String(seed)],

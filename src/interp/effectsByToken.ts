@@ -31,9 +31,9 @@ export interface EffectSummary {
  * Sums up effects by next token, with the threshold the paper's figures use (0.1 nats).
  *
  * @param effects [n]; @param next [n] true next tokens; @param active [n] not 0 where the feature is active at the position.
- * @param top tokens listed at either end.
+ * @param top tokens listed at either end; quantile that of Student's t, since many tokens stand at two or three positions only.
  */
-export function effectsByToken(effects: ArrayLike<number>, next: ArrayLike<number>, active: ArrayLike<number>, { threshold, top }: { readonly threshold: number; readonly top: number }): EffectSummary {
+export function effectsByToken(effects: ArrayLike<number>, next: ArrayLike<number>, active: ArrayLike<number>, { threshold, top, quantile }: { readonly threshold: number; readonly top: number; readonly quantile: (degrees: number) => number }): EffectSummary {
   const byToken = new Map<number, { all: number[]; active: number[] }>();
   const whole = { all: [] as number[], active: [] as number[] };
   for (let i = 0; i < effects.length; i++) {
@@ -47,11 +47,11 @@ export function effectsByToken(effects: ArrayLike<number>, next: ArrayLike<numbe
   const tokens = [...byToken].map(([id, { all, active: at }]): TokenEffect => {
     const above = all.filter((effect) => effect > threshold);
     const below = all.filter((effect) => effect < -threshold);
-    return { id, all: meanInterval(all), active: meanInterval(at), positive: above.length, positiveSum: sum(above), negative: below.length, negativeSum: sum(below) };
+    return { id, all: meanInterval(all, quantile), active: meanInterval(at, quantile), positive: above.length, positiveSum: sum(above), negative: below.length, negativeSum: sum(below) };
   });
   return {
-    positions: meanInterval(whole.all),
-    activePositions: meanInterval(whole.active),
+    positions: meanInterval(whole.all, quantile),
+    activePositions: meanInterval(whole.active, quantile),
     positive: tokens.reduce((n, { positive }) => n + positive, 0),
     negative: tokens.reduce((n, { negative }) => n + negative, 0),
     loses: tokens.filter(({ positive }) => positive > 0).sort((a, b) => b.positiveSum - a.positiveSum || a.id - b.id).slice(0, top),

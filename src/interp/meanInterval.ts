@@ -1,4 +1,4 @@
-/** Mean of a sample with the half-width of its 95 % interval, 1.96·sd/√n (sd with n − 1), as the paper's error bars. */
+/** Mean of a sample with the half-width of its 95 % interval, quantile·sd/√n (sd with n − 1). */
 export interface MeanInterval {
   readonly n: number;
   /** Null for an empty sample. */
@@ -7,7 +7,8 @@ export interface MeanInterval {
   readonly halfWidth: number | null;
 }
 
-export function meanInterval(values: readonly number[]): MeanInterval {
+/** @param quantile of n − 1 degrees of freedom; 1.96 for all when left out, as the paper's error bars: too narrow where n is small. */
+export function meanInterval(values: readonly number[], quantile: (degrees: number) => number = () => 1.96): MeanInterval {
   const n = values.length;
   if (n === 0) return { n, mean: null, halfWidth: null };
   let sum = 0;
@@ -16,5 +17,5 @@ export function meanInterval(values: readonly number[]): MeanInterval {
   if (n === 1) return { n, mean, halfWidth: null };
   let squares = 0;
   for (const v of values) squares += (v - mean) ** 2;
-  return { n, mean, halfWidth: 1.96 * Math.sqrt(squares / (n - 1) / n) };
+  return { n, mean, halfWidth: quantile(n - 1) * Math.sqrt(squares / (n - 1) / n) };
 }

@@ -1,4 +1,5 @@
 import type { BasisDirection } from '../causal/basisDirection.ts';
+import { tQuantile } from '../causal/interval.ts';
 import type { DictionaryWeights } from '../domain/dictionary.ts';
 import { effectsByToken } from '../interp/effectsByToken.ts';
 import { pickContexts } from '../interp/pickContexts.ts';
@@ -72,7 +73,7 @@ function describeEffects({ ids, cols }: ReadText, activations: Float32Array, row
   const effects = rows.flatMap((row) => row.effects);
   const places = rows.flatMap(({ row, from, effects: found }) => found.map((_, i) => row * cols + from + i));
   const next = places.map((place) => ids[place + 1]);
-  const summary = effectsByToken(effects, next, places.map((place) => (activations[place] > 0 ? 1 : 0)), { threshold, top: listed });
+  const summary = effectsByToken(effects, next, places.map((place) => (activations[place] > 0 ? 1 : 0)), { threshold, top: listed, quantile: tQuantile });
   for (const { id } of [...summary.loses, ...summary.gains]) named.add(id);
   const histogramOf = (sign: 1 | -1): SplitHistogram => splitHistogram(effects.map((effect) => (sign * effect > threshold ? sign * effect : 0)), next, { bins, top: topTokens });
   const [positiveHistogram, negativeHistogram] = [histogramOf(1), histogramOf(-1)];

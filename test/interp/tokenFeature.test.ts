@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { tQuantile } from '../../src/causal/interval.ts';
 import type { SparseCodes } from '../../src/domain/sparseCodes.ts';
 import { effectsByToken } from '../../src/interp/effectsByToken.ts';
 import { binEdge, PATTERN_BINS, PatternCounters } from '../../src/interp/patternCounters.ts';
@@ -117,13 +118,13 @@ test('a split histogram counts every token once, in the right bin, and names the
 
 test('effects are summed up by next token', () => {
   const effects = [0.5, 0.05, -0.3, 2, -0.05, 1];
-  const found = effectsByToken(effects, [7, 7, 7, 8, 8, 9], [1, 0, 1, 1, 1, 0], { threshold: 0.1, top: 2 });
+  const found = effectsByToken(effects, [7, 7, 7, 8, 8, 9], [1, 0, 1, 1, 1, 0], { threshold: 0.1, top: 2, quantile: tQuantile });
   assert.deepEqual(found.loses.map(({ id, positive, positiveSum }) => [id, positive, positiveSum]), [[8, 1, 2], [9, 1, 1]]);
   assert.deepEqual(found.gains.map(({ id, negative, negativeSum }) => [id, negative, negativeSum]), [[7, 1, -0.3]]);
   assert.deepEqual([found.positive, found.negative, found.positions.n, found.activePositions.n], [3, 1, 6, 4]);
   const [eight] = found.loses;
-  // Mean of 2 and −0.05; standard deviation 2.05/√2, over √2.
-  assert.ok(Math.abs(eight.all.mean! - 0.975) < 1e-12 && Math.abs(eight.all.halfWidth! - 1.96 * 1.025) < 1e-12);
+  // Mean of 2 and −0.05; standard deviation 2.05/√2, over √2; Student's t of one degree of freedom is 12.706.
+  assert.ok(Math.abs(eight.all.mean! - 0.975) < 1e-12 && Math.abs(eight.all.halfWidth! - 12.7062 * 1.025) < 1e-4);
   assert.deepEqual([found.loses[1].active, found.gains[0].active.n], [{ n: 0, mean: null, halfWidth: null }, 2]);
 });
 

@@ -146,7 +146,7 @@ function clerpOf(node: CircuitGraphNode, prompt: CircuitPrompt): string {
 function describe(weights: 'corpus' | 'prompt', onToken: boolean): string {
   const unit = `mean relative drop of the target's activation${onToken ? ' (into the output token: drop of its log-probability in nats)' : ''} when the source is ablated`;
   return weights === 'corpus'
-    ? `Link weights: ${unit}, over the texts where the target is most active (contexts of each link), not in this prompt, which is the target's strongest text and only shows where each feature is most active (ctx_idx, activation). Features are those of dictionaries on the residual stream or of a layer's parts; their type here is what viewers draw as a feature.`
+    ? `Link weights: ${unit}, over the texts where the target is most active (contexts of each link), not in this prompt, which only shows where each feature is most active (ctx_idx, activation). Features are those of dictionaries on the residual stream or of a layer's parts; their type here is what viewers draw as a feature.`
     : `Link weights: ${unit}, measured in this prompt alone, at the position where the target is most active. Features are those of dictionaries on the residual stream or of a layer's parts; their type here is what viewers draw as a feature.`;
 }
 

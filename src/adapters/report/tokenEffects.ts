@@ -14,8 +14,16 @@ export interface EffectRange {
   readonly high: number;
 }
 
+/** Intervals over fewer positions do not widen the scale, which they would fill. */
+const WIDENS = 5;
+
 export function effectRange(shown: readonly Shown[]): EffectRange {
-  const ends = shown.flatMap((effects) => rowsOf(effects).flatMap(({ one: { all } }) => [(all.mean ?? 0) - (all.halfWidth ?? 0), (all.mean ?? 0) + (all.halfWidth ?? 0)]));
+  const ends = shown.flatMap((effects) =>
+    rowsOf(effects).flatMap(({ one: { all } }) => {
+      const [mean, half] = [all.mean ?? 0, all.n < WIDENS ? 0 : (all.halfWidth ?? 0)];
+      return [mean - half, mean + half];
+    }),
+  );
   return { low: Math.min(0, ...ends), high: Math.max(0, ...ends) };
 }
 
@@ -26,7 +34,7 @@ function rowsOf({ loses, gains }: Shown): { one: ReportedTokenEffect; series: nu
 
 /**
  * Mean effect of an ablation on the log-probability of each next token, with its 95 % interval where there are two or more
- * positions: those it helps most, then those it hinders most. A hollow mark: a single position.
+ * positions, cut at the frame: those it helps most, then those it hinders most. A hollow mark: a single position.
  */
 export function tokenEffects(effects: Shown, { low, high }: EffectRange, show: (id: number) => string, label: string): string {
   const rows = rowsOf(effects);
@@ -36,12 +44,12 @@ export function tokenEffects(effects: Shown, { low, high }: EffectRange, show: (
   const height = TOP + rows.length * ROW + BOTTOM;
   const drawn = rows.map(({ one, series }, i) => row(one, series, TOP + (i + 0.5) * ROW));
   const ticks = ticksOf(low, high).map((tick) => `<line class="${tick === 0 ? 'zero' : 'grid'}" x1="${place(tick).toFixed(1)}" x2="${place(tick).toFixed(1)}" y1="${TOP}" y2="${height - BOTTOM}"/><text x="${place(tick).toFixed(1)}" y="${height - BOTTOM + 15}" text-anchor="middle">${String(tick).replace('-', '−')}</text>`);
-  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escape(label)}">${ticks.join('')}${drawn.join('')}<text class="label" x="8" y="${height - 5}">mean effect on the next token, nats · bars: 95 % · hollow: one position</text></svg>`;
+  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escape(label)}">${ticks.join('')}${drawn.join('')}<text class="label" x="8" y="${height - 5}">mean effect on the next token, nats · bars: 95 %, cut at the frame · hollow: one position</text></svg>`;
 
   function row({ id, all, active, positive, negative }: ReportedTokenEffect, series: number, y: number): string {
     const mean = all.mean ?? 0;
     const half = all.halfWidth;
-    const bar = half === null ? '' : `<path d="M${place(mean - half).toFixed(1)} ${y.toFixed(1)}H${place(mean + half).toFixed(1)}" style="stroke:${colourOf(series)};stroke-width:2"/>`;
+    const bar = half === null ? '' : `<path d="M${place(Math.max(low, mean - half)).toFixed(1)} ${y.toFixed(1)}H${place(Math.min(high, mean + half)).toFixed(1)}" style="stroke:${colourOf(series)};stroke-width:2"/>`;
     const title = `${show(id)}: ${mean.toFixed(3)}${half === null ? '' : ` ± ${half.toFixed(3)}`} over ${all.n} positions; active at ${active.n}${active.mean === null ? '' : `, there ${active.mean.toFixed(3)}`}; ${positive} above the threshold, ${negative} below minus it`;
     return `<g><title>${escape(title)}</title><text class="label" x="${LEFT - 8}" y="${(y + 4).toFixed(1)}" text-anchor="end">${escape(show(id))}</text>${bar}<circle cx="${place(mean).toFixed(1)}" cy="${y.toFixed(1)}" r="4" style="fill:${half === null ? 'var(--ground)' : colourOf(series)};stroke:${colourOf(series)};stroke-width:1.5"/></g>`;
   }
