@@ -104,6 +104,7 @@ export class GeneratorEngine {
   #admit(): void {
     while (this.#waiting.length > 0) {
       const job = this.#waiting[0];
+      if (!this.#hasGraph(job)) return;
       const slot = this.#slots.take(job.prompt, toRead(job).first, job.request?.steering);
       if (slot === undefined) return;
       this.#waiting.shift();
@@ -111,6 +112,12 @@ export class GeneratorEngine {
       job.reused = slot.ids.length;
       this.#reading.add(job);
     }
+  }
+
+  /** Whether its steered graph can be kept beside those of all under way; if not it waits, and whoever came later behind it, so that its turn comes. */
+  #hasGraph(job: Job): boolean {
+    const inUse = new Set([...this.#reading, ...this.#writing, job].flatMap(({ request }) => request?.steering?.graph ?? []));
+    return inUse.size <= this.#session.graphs;
   }
 
   /** Reads the next piece of a prompt. */

@@ -42,17 +42,21 @@ interface OpenSpan extends CachedSpan {
 export class GeneratorSession {
   readonly #setup: GeneratorSetup;
   readonly #plain: OpenSpan;
-  readonly #steered = new SessionCache<OpenSpan>(STEERING_BYTES);
+  readonly #steered: SessionCache<OpenSpan>;
+  /** Steered graphs whose sessions are kept together: of more in turn, one would be compiled anew for every token. */
+  readonly graphs: number;
   readonly store: KeyValueStore;
 
-  private constructor(setup: GeneratorSetup, plain: OpenSpan) {
+  private constructor(setup: GeneratorSetup, plain: OpenSpan, steeringBytes: number) {
     this.#setup = setup;
     this.#plain = plain;
+    this.#steered = new SessionCache(steeringBytes);
+    this.graphs = Math.max(1, Math.floor(steeringBytes / plain.weightBytes));
     this.store = new KeyValueStore({ ...setup.span, slots: setup.slots, maxLength: setup.maxLength });
   }
 
-  static async open(setup: GeneratorSetup): Promise<GeneratorSession> {
-    return new GeneratorSession(setup, await openSpan(setup, setup.span));
+  static async open(setup: GeneratorSetup, steeringBytes = STEERING_BYTES): Promise<GeneratorSession> {
+    return new GeneratorSession(setup, await openSpan(setup, setup.span), steeringBytes);
   }
 
   /** Runs the tokens, adds their keys and values to the store, returns the wanted logits [wanted, V]. */
@@ -93,9 +97,9 @@ export class GeneratorSession {
     return logits;
   }
 
-  async #spanFor({ edits }: PlannedSteering): Promise<OpenSpan> {
+  async #spanFor({ edits, graph }: PlannedSteering): Promise<OpenSpan> {
     const { config, device } = this.#setup;
-    return this.#steered.get(JSON.stringify(edits.map(({ read, edit, largest }) => [read, edit, largest])), async () => {
+    return this.#steered.get(graph, async () => {
       const model = readLanguageModel(config);
       return openSpan(this.#setup, compileCachedSpan(model, layOutWeights(model), [], operatorsOf(device), edits));
     });

@@ -51,7 +51,8 @@ export class Slots {
     if (slot !== donor && length > 0) this.#store.copy(donor.index, slot.index, length);
     slot.ids = Array.from(ids.subarray(0, length));
     slot.read = length;
-    slot.steering = steering;
+    // Not its edits: they would hold whole encoders in memory for as long as the row is known.
+    slot.steering = steering && { key: steering.key, from: steering.from };
     slot.busy = true;
     slot.lastUse = ++this.#clock;
     return slot;

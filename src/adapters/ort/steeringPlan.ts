@@ -29,6 +29,8 @@ export interface PlannedEdit extends EditGroup {
 export interface PlannedSteering {
   /** Equal keys edit alike, whatever `from`. */
   readonly key: string;
+  /** Equal ones are edited by one compiled graph: at the same points, whichever the features. */
+  readonly graph: string;
   readonly from: number;
   readonly edits: readonly PlannedEdit[];
 }
@@ -71,7 +73,9 @@ export function planSteering({ features, from }: Steering, sizes: ModelSizes): P
     // A whole encoder is large, and has a name.
     for (const array of [...(largest ? [] : [encoder, bias]), threshold, selected, gain, shift, decoder]) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   }
-  return { key: hash.digest('base64'), from, edits: named.map(({ edit }) => edit) };
+  const edits = named.map(({ edit }) => edit);
+  const graph = JSON.stringify(edits.map(({ read, edit, largest }) => [read, edit, largest]));
+  return { key: hash.digest('base64'), graph, from, edits };
 }
 
 /** ĉ − c = gain · c + shift. */

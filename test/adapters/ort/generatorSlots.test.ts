@@ -79,3 +79,11 @@ test('the memory grows with the rows, keeps what it holds, and ends at the great
   assert.equal(store.capacity, 600);
   assert.deepEqual(taken.map((slot) => held(store, slot, 20)), before);
 });
+
+test('a row known longer than its request does not keep the edits it was steered with', () => {
+  const slots = new Slots(new KeyValueStore(SHAPE), true);
+  const steering = { key: 'k', from: 2, edits: [new Float32Array(8)] };
+  const slot = slots.take(Int32Array.of(1, 2), 1, steering)!;
+  slots.free(slot);
+  assert.deepEqual(slot.steering, { key: 'k', from: 2 });
+});
