@@ -28,7 +28,7 @@ export function circuitKeys(keys: readonly string[], set: string, loaded: Readon
 
 /**
  * Replaces the edges of a set, and of the sets it was measured together with, by those of all circuits runs on the dictionaries
- * loaded; where two measured the same edge, the later one counts. `hashes`: of the dictionaries in the catalog, by name.
+ * loaded; where two give edges from a dictionary into the same target, the later one counts. `hashes`: of the dictionaries in the catalog, by name.
  */
 export async function loadCircuitsOf({ config, artefacts, progress }: Workspace, writer: CatalogWriter, model: string, set: string, hashes: ReadonlyMap<string, string>): Promise<CircuitCounts> {
   const current: CurrentRuns | null = await readCurrentRuns(config.home, model);

@@ -80,8 +80,8 @@ export interface CatalogWriter {
   saveSkip(target: DictionaryTarget, run: Run, skip: FeatureSkip): Promise<void>;
   /**
    * Replaces the edges among the dictionaries named (all of the model when absent), and theirs to output tokens, by those of
-   * circuits runs, in one transaction; an edge that several runs measured is as in the first. The dictionaries must be loaded;
-   * an edge to another one is refused.
+   * circuits runs, in one transaction; where several runs give edges from a dictionary into a target, those of the first
+   * count. The dictionaries must be loaded; an edge to another one is refused.
    */
   loadCircuits(model: string, circuits: readonly CircuitsLoad[], among?: readonly string[]): Promise<CircuitCounts>;
   close(): Promise<void>;

@@ -23,7 +23,7 @@ export async function loadCircuits(client: PoolClient, model: string, circuits: 
   for (const { run, edges, outputs } of circuits) {
     for await (const edge of edges) {
       const what = `edge ${edge.sourceDictionary}/${edge.sourceIndex} to ${edge.targetDictionary}/${edge.targetIndex}`;
-      if (seen.features.before(what, run.key)) continue;
+      if (seen.features.before(`${edge.sourceDictionary} ${edge.targetDictionary}/${edge.targetIndex}`, run.key)) continue;
       features.row();
       places.write(features, edge.targetDictionary, edge.targetIndex);
       places.write(features, edge.sourceDictionary, edge.sourceIndex);
@@ -32,7 +32,7 @@ export async function loadCircuits(client: PoolClient, model: string, circuits: 
     }
     for await (const edge of outputs ?? []) {
       const what = `edge ${edge.sourceDictionary}/${edge.sourceIndex} to token ${edge.tokenId}`;
-      if (seen.tokens.before(what, run.key)) continue;
+      if (seen.tokens.before(`${edge.sourceDictionary} ${edge.tokenId}`, run.key)) continue;
       tokens.row();
       places.write(tokens, edge.sourceDictionary, edge.sourceIndex);
       tokens.int4(places.modelId);
@@ -47,7 +47,9 @@ export async function loadCircuits(client: PoolClient, model: string, circuits: 
   return { edges: features.rows, outputs: tokens.rows };
 }
 
-/** Which edges an earlier run of the load gave. A run that gives an edge twice is refused by the table's key. */
+/**
+ * Which targets an earlier run of the load gave edges to, from which dictionary: what a run kept of them is kept whole, so that no
+ * target has some edges of one run beside those that another run found too weak. Memory: an entry a target and dictionary. A run that gives an edge twice is refused by the table's key. */
 class Seen {
   readonly #by: Map<string, string> | null;
 
@@ -55,10 +57,10 @@ class Seen {
     this.#by = runs > 1 ? new Map() : null;
   }
 
-  before(what: string, run: string): boolean {
+  before(edges: string, run: string): boolean {
     if (this.#by === null) return false;
-    const first = this.#by.get(what);
-    if (first === undefined) this.#by.set(what, run);
+    const first = this.#by.get(edges);
+    if (first === undefined) this.#by.set(edges, run);
     return first !== undefined && first !== run;
   }
 }

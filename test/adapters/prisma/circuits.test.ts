@@ -49,11 +49,12 @@ test('effects on tokens: both ways, strongest first; replaced whole, refused who
     assert.deepEqual(await reader.outputEdges([zero], 10), [[]]);
   }));
 
-test('of an edge that two runs measured the first counts; one run may not measure it twice', () =>
+test('of edges from a dictionary into a target that two runs measured the first run counts; one run may not measure an edge twice', () =>
   withModel(async ({ reader, writer }, ids) => {
     const edge = (effect: number, index = 0): CircuitEdge => ({ sourceDictionary: '0-a', sourceIndex: index, targetDictionary: '1-a', targetIndex: 0, effect, standardError: 0, n: 1 });
     const [late, early] = [makeRun('circuits', 'late'), makeRun('circuits', 'early')];
-    const counts = await writer.loadCircuits('toy', [{ run: late, edges: [edge(0.5)], outputs: [output('0-a', 0, 1, 1)] }, { run: early, edges: [edge(0.25), edge(0.125, 1)], outputs: [output('0-a', 0, 1, 2), output('0-a', 0, 2, 3)] }]);
+    const counts = await writer.loadCircuits('toy', [{ run: late, edges: [edge(0.5)], outputs: [output('0-a', 0, 1, 1)] }, { run: early, edges: [edge(0.25), edge(0.75, 1), { ...edge(0.125, 1), sourceDictionary: '2-a' }], outputs: [output('0-a', 0, 1, 2), output('0-a', 3, 1, 2), output('0-a', 0, 2, 3)] }]);
+    // What the later run found too weak, as the edge from feature 1, does not come back from the earlier one.
     assert.deepEqual(counts, { edges: 2, outputs: 2 });
     const [found] = await reader.edges([{ dictionaryId: ids.get('1-a')!, index: 0 }], 'incoming', 10);
     assert.deepEqual(found!.map(({ effect, run }) => [effect, run]), [[0.5, late.key], [0.125, early.key]]);
