@@ -15,6 +15,8 @@ export interface SteerServiceParts {
   readonly reader: Pick<CatalogReader, 'models' | 'dictionaries'>;
   readonly live: Pick<LiveModels, 'open' | 'dictionary' | 'generator' | 'chatTemplate'>;
   readonly codeVersion: string;
+  /** Longest a request waits; LIMITS.steerSeconds by default. */
+  readonly seconds?: number;
 }
 
 export interface SteerService {
@@ -32,7 +34,7 @@ interface Prompt {
   readonly stopIds: readonly number[];
 }
 
-export function createSteerService({ reader, live, codeVersion }: SteerServiceParts): SteerService {
+export function createSteerService({ reader, live, codeVersion, seconds = LIMITS.steerSeconds }: SteerServiceParts): SteerService {
   const runs = new Recent<SteerRun>(LIMITS.steerKept);
   const plain = new Recent<Generated>(LIMITS.steerKept);
 
@@ -79,9 +81,21 @@ export function createSteerService({ reader, live, codeVersion }: SteerServicePa
       }
       const rows = checkSteerInput(input, await reader.dictionaries({ model: input.model }));
       const ids = steerIds(model, rows, input);
-      return within(LIMITS.steerSeconds, runs.get(ids.id, () => turns.run(() => run(input, rows, ids))));
+      return within(seconds, runs.get(ids.id, () => inTurn(turns, seconds, () => run(input, rows, ids))));
     },
   };
+}
+
+/** Throws TIMED_OUT where the turn does not come in time: what nobody waits for any more must not keep others waiting. */
+async function inTurn<T>(turns: Turns, seconds: number, task: () => Promise<T>): Promise<T> {
+  const patience = new AbortController();
+  const message = `other model runs took all of ${seconds} s, the most a request may take; nothing was written: ask again`;
+  const timer = setTimeout(() => patience.abort(new CallerError('TIMED_OUT', message)), seconds * 1000);
+  try {
+    return await turns.run(task, { signal: patience.signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Throws TIMED_OUT after that long; what is under way goes on, and is kept. */

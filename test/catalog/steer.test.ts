@@ -21,6 +21,7 @@ const PROMPT = 'Once upon a time';
 const NONE = { weightsHash: 'none' };
 
 let live: LiveModels;
+let reader: CatalogReader;
 let service: SteerService;
 let tokenizer: Tokenizer;
 let generator: Generator;
@@ -36,7 +37,7 @@ before(async () => {
   planted = randomDictionary('3-planted', 'resid_post.3', model.info.dModel, 8, { seed: 1 });
   const { dModel } = model.info;
   planted.decoder.set((await model.unembedding()).subarray(token * dModel, (token + 1) * dModel), 0);
-  const reader = {
+  reader = {
     models: async () => [{ ...model.info, source: MODEL }, { ...model.info, ...NONE, name: 'away' }],
     dictionaries: async ({ model: name }: { model: string }) => (name === 'demo' ? [{ ...planted.config, model: 'demo', location: 'here' }] : []),
   } as unknown as CatalogReader;
@@ -120,6 +121,19 @@ test('too many at once are refused, and can come back', async () => {
   assert.deepEqual(settled.map(({ status }) => status), ['fulfilled', 'fulfilled', 'rejected', 'rejected']);
   for (const one of settled) if (one.status === 'rejected') assert.equal((one.reason as { code: string }).code, 'BUSY');
   assert.equal((await service.steer(inputs[3], gate)).input.seed, 14);
+});
+
+test('a request that is late is told so: one that began is found when asked for again, one that waited leaves the queue', async () => {
+  const hasty = createSteerService({ reader, live, codeVersion: 'test', seconds: 0.01 });
+  const gate = new Gate(1, 1);
+  const at = written.length;
+  const input = inputOf({ kind: 'add', value: 9 }, { seed: 99, maxTokens: 256 });
+  await assert.rejects(hasty.steer(input, gate), { code: 'TIMED_OUT', message: /still being written/ });
+  await assert.rejects(hasty.steer({ ...input, seed: 100 }, gate), { code: 'TIMED_OUT', message: /nothing was written/ });
+  // The one place to wait is free again; its turn comes when the first has ended.
+  await gate.run(() => Promise.resolve());
+  assert.equal((await hasty.steer(input, gate)).steered.finish, 'length');
+  assert.deepEqual(written.slice(at).map(({ seed }) => seed), [99, 99]);
 });
 
 test('what cannot be asked is said by name, with its field', async () => {
