@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { effectRange, tokenEffects } from '../../../src/adapters/report/tokenEffects.ts';
 import { htmlTokenFeatureReport } from '../../../src/adapters/report/tokenFeatureReport.ts';
 import type { ReportedDirection, ReportedPurity, TokenFeatureData } from '../../../src/ports/TokenFeatureReport.ts';
 import { withFolder } from '../../helpers/withFolder.ts';
@@ -80,4 +81,17 @@ test('without a pattern there is no ranking and no purity', async () => {
     assert.doesNotMatch(text, /Purity|Which features mean it|place/);
     assert.match(text, /On which tokens it is active/);
   });
+});
+
+test('an interval over two positions is cut at the frame instead of filling it', () => {
+  const effect = (id: number, n: number, mean: number, halfWidth: number) => ({ id, all: { n, mean, halfWidth }, active: { n: 0, mean: null, halfWidth: null }, positive: n, positiveSum: n * mean, negative: 0, negativeSum: 0 });
+  const shown = { loses: [effect(1, 2, 1, 40), effect(2, 50, 2, 0.5)], gains: [] };
+  const range = effectRange([shown]);
+  assert.deepEqual(range, { low: 0, high: 2.5 });
+  const figure = tokenEffects(shown, range, String, 'effects');
+  const width = Number(/viewBox="0 0 (\d+)/.exec(figure)![1]);
+  const bars = [...figure.matchAll(/<path d="M([\d.-]+) [\d.]+H([\d.-]+)"/g)].map(([, from, to]) => [Number(from), Number(to)]);
+  assert.equal(bars.length, 2);
+  assert.ok(bars.every(([from, to]) => from >= 0 && to <= width && from < to), JSON.stringify(bars));
+  assert.ok(figure.includes('1.000 ± 40.000 over 2 positions'), 'whole where the pointer rests');
 });
