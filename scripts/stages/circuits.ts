@@ -59,15 +59,15 @@ export async function circuitsStage(
   });
 }
 
-/** Circuits of other targets add up; runs on what the dictionaries were before are dropped. */
+/** Circuits of other targets add up, in the order in which they were measured; runs on what the dictionaries were before are dropped. */
 async function addCurrentCircuits({ config }: Workspace, located: LocatedModel, key: string, folder: string, inputs: Readonly<Record<string, string>>): Promise<void> {
   const before = (await readCurrentRuns(config.home, located.name))?.circuits[key] ?? [];
   const fresh: string[] = [];
   for (const earlier of before) {
     const { run } = await readManifest(join(config.home, earlier));
-    if (earlier !== folder && Object.entries(inputs).every(([name, hash]) => run.inputs[name] === hash)) fresh.push(earlier);
+    if (Object.entries(inputs).every(([name, hash]) => run.inputs[name] === hash)) fresh.push(earlier);
   }
-  await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: { ...current.circuits, [key]: [...fresh, folder] } }));
+  await updateCurrentRuns(config.home, located.name, located.source, (current) => ({ ...current, circuits: { ...current.circuits, [key]: [...new Set([...fresh, folder])] } }));
 }
 
 function countsOf({ edges, outputEdges, nodes, tokens, ablations, seconds, hash, file, outputHash, outputFile }: CircuitsResult): Record<string, unknown> {
