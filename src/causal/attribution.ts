@@ -38,29 +38,6 @@ export function addEffects(
   }
 }
 
-/**
- * First-order effect on the objective, for each prompt of a batch, of ablating each feature that is active in it, alone, at all
- * positions: Σ_t −c_j(t)·s·(f_j · g(t)), g the objective's gradient [B, T, dOut] at the dictionary's output hook point. Negative:
- * ablating lowers the objective. Exact where the objective is linear in the activations there.
- */
-export function ablationEffects(weights: DictionaryWeights, codes: SparseCodes, gradient: Float32Array, cols: number, prompts: number): EffectsByFeature {
-  return overBatch(weights, [[codes, -1]], gradient, cols, prompts);
-}
-
-/** As ablationEffects, of giving each feature, alone, the activations it has in `target`: Σ_t (ĉ_j(t) − c_j(t))·s·(f_j · g(t)), over features active in either. */
-export function replacementEffects(weights: DictionaryWeights, codes: SparseCodes, target: SparseCodes, gradient: Float32Array, cols: number, prompts: number): EffectsByFeature {
-  return overBatch(weights, [[codes, -1], [target, 1]], gradient, cols, prompts);
-}
-
-function overBatch(weights: DictionaryWeights, parts: readonly (readonly [SparseCodes, number])[], gradient: Float32Array, cols: number, prompts: number): EffectsByFeature {
-  const effects = new Map<number, Float64Array>();
-  for (const [codes, factor] of parts) {
-    invariant(codes.rows === cols * prompts, 'one row of codes per position');
-    for (let b = 0; b < prompts; b++) addEffects(effects, weights, codes, gradient, { first: b * cols, count: cols }, factor, b, prompts);
-  }
-  return ascending(effects);
-}
-
 /** With features in ascending order. */
 export function ascending(effects: ReadonlyMap<number, Float64Array>): EffectsByFeature {
   return new Map([...effects].sort(([a], [b]) => a - b));

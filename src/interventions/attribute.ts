@@ -10,6 +10,7 @@ import type { GradientModel, Objective } from '../ports/GradientModel.ts';
 import type { ForwardRequest } from '../ports/SubjectModel.ts';
 import { checkAttribution } from './attributionPlan.ts';
 import type { AttributionRequest, Attributions } from './attribution.ts';
+import { runBounds } from './cleanPairs.ts';
 import { padded } from './cleanRuns.ts';
 import { objectiveAt } from './objective.ts';
 import { tapOf } from './runRows.ts';
@@ -34,7 +35,9 @@ export async function attributeFeatures(model: GradientModel, request: Attributi
   const effects = sources.map(() => new Map<number, Float64Array>());
   const turns = new Turns();
   const order = [...prompts.keys()].sort((a, b) => prompts[a].length - prompts[b].length || a - b);
-  const bounds = { tokens: request.batchTokens ?? BATCH_TOKENS, rows: order.length };
+  const tokens = request.batchTokens ?? BATCH_TOKENS;
+  // A token's cotangent is as large as the logits: many short prompts would take a lot of memory.
+  const bounds = request.objective.kind === 'token' ? runBounds(model, tokens) : { tokens, rows: order.length };
   for (const members of tokenBatches(order, (p) => prompts[p].length, bounds)) {
     const clean = await cleanRun(model, request, members);
     const add = async (s: number, gradient: Float32Array, factor: number): Promise<void> => {

@@ -61,6 +61,7 @@ export async function predictions(model: SubjectModel, batch: readonly EditedRow
       const after = patched === base ? before : new NextToken(inPatched.data, inPatched.at, vocab);
       checkDefined(before, after, planned.name);
       const wanted = inTarget === null || target === null || measures.klFromTarget !== true ? null : targetPredictions.of(target, position, inTarget);
+      invariant(wanted?.finite !== false, 'the model gave logits that are not finite on an unedited prompt');
       const next = position + 1 < planned.ids.length ? planned.ids[position + 1] : null;
       out[row].predictions[i] = { position, ...comparePredictions(measures, before, wanted, after, next) };
       const { logits } = out[row];

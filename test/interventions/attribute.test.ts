@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
-import { ablationEffects, replacementEffects } from '../../src/causal/attribution.ts';
+import { addEffects, ascending } from '../../src/causal/attribution.ts';
 import { preActivation } from '../../src/causal/featureEdit.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
@@ -149,17 +149,14 @@ test('the same in batches of any size, each prompt by itself', async () => {
   }
 });
 
-test('effects of replacing: those of ablating both ways, by hand', () => {
+test('effects at one gradient, by hand: of the rows of one prompt, times the factor and the output scale', () => {
   const weights = { ...tiedDictionary('x', 'embed', 2, 3, { seed: 1, bias: 0, inputScale: 2 }), decoder: Float32Array.of(1, 0, 0, 1, 1, 1) };
-  const codes = (entries: readonly (readonly [number, number])[][]): SparseCodes => ({
-    rows: entries.length, nFeatures: 3, offsets: Uint32Array.from([0, ...entries.map((_, r) => entries.slice(0, r + 1).flat().length)]),
-    features: Uint32Array.from(entries.flat(), ([feature]) => feature), values: Float32Array.from(entries.flat(), ([, value]) => value),
-  });
-  const gradient = Float32Array.of(1, 10, 2, 20); // two positions of one prompt
-  const base = codes([[[0, 3]], [[2, 1]]]);
-  const other = codes([[[0, 5], [1, 1]], []]);
-  assert.deepEqual([...ablationEffects(weights, base, gradient, 2, 1)], [[0, Float64Array.of(-6)], [2, Float64Array.of(-44)]]);
-  assert.deepEqual([...replacementEffects(weights, base, other, gradient, 2, 1)], [[0, Float64Array.of(4)], [1, Float64Array.of(20)], [2, Float64Array.of(-44)]]);
+  // Rows of three positions: features 2 and 0, then 2, then 0, which is another prompt's.
+  const codes: SparseCodes = { rows: 3, nFeatures: 3, offsets: Uint32Array.of(0, 2, 3, 4), features: Uint32Array.of(2, 0, 2, 0), values: Float32Array.of(4, 3, 1, 9) };
+  const gradient = Float32Array.of(1, 10, 2, 20, 5, 5);
+  const effects = new Map<number, Float64Array>();
+  addEffects(effects, weights, codes, gradient, { first: 0, count: 2 }, -1, 1, 2);
+  assert.deepEqual([...ascending(effects)], [[0, Float64Array.of(0, -6)], [2, Float64Array.of(0, -2 * (4 * 11 + 22))]]);
 });
 
 describe('refused by name', () => {

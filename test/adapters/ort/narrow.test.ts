@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { WorkerTask } from '../../../src/adapters/ort/messages.ts';
+import { narrow } from '../../../src/adapters/ort/narrow.ts';
 import { openSubjectModel } from '../../../src/adapters/ort/openSubjectModel.ts';
 import type { HookPoint } from '../../../src/domain/hookPoint.ts';
 import { Rng } from '../../../src/math/rng.ts';
@@ -38,7 +40,21 @@ for (const { name, folder, missing, padded } of lmFixtures()) {
             for (let v = 0; v < vocab; v++) assert.ok(Math.abs(found.logits![b * vocab + v] - whole.logits![(b * batch.cols + length - 1) * vocab + v]) < 1e-4);
           }
         };
+        /** Behind the last layer's attention nothing is computed where it is not wanted: there the result has zeros. */
+        const checkNarrowed = async (logits: 'last' | 'none'): Promise<void> => {
+          const { taps } = await model.forward({ batch, edits, taps: late, tapsAt, logits });
+          for (const hook of late) {
+            for (const [b, length] of batch.lengths.entries()) {
+              for (let t = 0; t < batch.cols; t++) {
+                if (tapsAt[b].includes(t) || t === 0 || t === length - 1) continue; // 0 stands for none
+                const at = (b * batch.cols + t) * d;
+                assert.ok(taps.get(hook)!.subarray(at, at + d).every((value) => value === 0), `${hook} row ${b} position ${t} was computed`);
+              }
+            }
+          }
+        };
         for (const logits of ['last', 'none'] as const) {
+          await checkNarrowed(logits);
           await check({ taps: [...late, 'embed'], tapsAt, logits });
           await check({ taps: [late[0]], tapsAt, logits });
           const residual = (await model.forward({ batch, edits, taps: [`resid_pre.${layers - 1}`], logits: 'none' })).taps.get(`resid_pre.${layers - 1}`)!;
@@ -56,3 +72,35 @@ for (const { name, folder, missing, padded } of lmFixtures()) {
     });
   });
 }
+
+describe('how far a task is narrowed', () => {
+  const layers = 3;
+  const task = (spec: Partial<WorkerTask['spec']>, rest: Partial<WorkerTask> = {}): WorkerTask => ({
+    spec: { from: null, taps: [], sites: [], logits: 'last', ...spec },
+    rows: 3, cols: 10, lengths: Int32Array.of(10, 1, 6), ids: new Int32Array(30), residual: null, deltas: [], tapsAt: null, keep: [], encode: [], ...rest,
+  });
+  const found = (one: WorkerTask): unknown[] | null => {
+    const narrowed = narrow(one, layers);
+    return narrowed === null ? null : [narrowed.width, [...narrowed.positions]];
+  };
+  const tapsAt = [[0, 4], [], [5]];
+  const encoder = { key: '', dIn: 1, nFeatures: 1, inputScale: 1, k: null, threshold: null, data: new SharedArrayBuffer(8) };
+
+  test('to the positions that are wanted, the last one repeated in shorter rows', () => {
+    assert.deepEqual(found(task({})), [1, [9, 0, 5]]);
+    assert.deepEqual(found(task({ taps: ['stream.2'] })), [1, [9, 0, 5]]);
+    assert.deepEqual(found(task({ taps: ['stream.3'] }, { tapsAt })), [3, [0, 4, 9, 0, 0, 0, 5, 5, 5]]);
+    assert.deepEqual(found(task({ taps: ['stream.3'], logits: 'none' }, { tapsAt })), [2, [0, 4, 0, 0, 5, 5]]);
+    assert.deepEqual(found(task({ taps: ['stream.1', 'mlp_in.1'], logits: 'none', from: 1 }, { tapsAt })), [2, [0, 4, 0, 0, 5, 5]]);
+  });
+
+  test('not at all where every position is wanted, or nearly', () => {
+    assert.equal(found(task({ logits: 'all' })), null);
+    assert.equal(found(task({ taps: ['attn_out.2'] })), null);
+    assert.equal(found(task({ taps: ['attn_out.2'] }, { tapsAt: [[1, 2, 3, 4, 5, 6, 7], [], []] })), null);
+    assert.equal(found(task({ taps: ['mlp_in.2'] }, { tapsAt, encode: [{ at: 'mlp_in.2', encoder }] })), null);
+    assert.equal(found(task({ logits: 'none', taps: [], gradient: { of: 'logits', wrt: ['stream.0'] } })), null);
+    assert.equal(found(task({ from: layers })), null);
+    assert.equal(found(task({ from: 1, logits: 'none', taps: ['stream.1'] }, { tapsAt })), null);
+  });
+});
