@@ -11,7 +11,7 @@ import { usingModel, withModelOptions, type ModelOptions } from './shared.ts';
 
 interface IoiFlags extends ModelOptions {
   readonly methods?: string[];
-  readonly l1: string[];
+  readonly l1: number[];
   readonly ratio: number;
   readonly maxVectors?: number;
   readonly layers: 'all' | number[];
@@ -35,7 +35,7 @@ export function experimentIoiCommand(group: Command): void {
   withModelOptions(group.command('ioi'))
     .description('How many features must be patched, and how strongly, to change whom the model expects to be given something: dictionaries against PCA (section 4.2 of the paper); trains and fits what is missing')
     .option('--methods <name...>', 'sets of dictionaries, and pca (components with both signs) or pca-nonneg (one sign at a time); default: every trained set there is, and both')
-    .option('--l1 <coefficient...>', 'also tied dictionaries of these sparsity coefficients, trained where they are missing, e.g. --l1 0 2e-3 3e-2', [])
+    .option('--l1 <coefficient...>', 'also tied dictionaries of these sparsity coefficients, trained where they are missing, e.g. --l1 0 2e-3 3e-2', (text: string, before: number[]) => [...before, number(0, 1e6)(text)], [])
     .option('--ratio <R>', 'features per dimension of those', number(1e-6, 4096), 4)
     .option('--max-vectors <count>', 'vectors they are trained on at most (default: all)', count())
     .option('--layers <list>', 'all, or e.g. 0,2,5 or 0-3', layerList, 'all')
@@ -56,7 +56,7 @@ export function experimentIoiCommand(group: Command): void {
       await usingModel(flags, async ({ workspace, located, model, tokenizer }) => {
         const { methods, ratio, maxVectors, layers, prompts, names, ordering, thresholds, highest, gradientSteps, batchTokens, seed, out } = flags;
         const choice = {
-          methods: methods ?? null, l1: flags.l1.map(number(0, 1e6)), ratio, maxVectors: maxVectors ?? null, layers, prompts, names: names ?? null, device: flags.device, workers: flags.workers, seed,
+          methods: methods ?? null, l1: flags.l1, ratio, maxVectors: maxVectors ?? null, layers, prompts, names: names ?? null, device: flags.device, workers: flags.workers, seed,
           text: { text: flags.text === undefined ? null : fileText(flags.text), tokens: { context: flags.context, maxTokens: flags.tokens ?? null }, trainShare: flags.trainShare },
         }; // prettier-ignore
         const options = { orderings: ordering === 'both' ? D.orderings : [ordering], thresholds, highest, gradientSteps, batchTokens, seed };

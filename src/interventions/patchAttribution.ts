@@ -20,7 +20,7 @@ export async function patchAttribution(model: GradientModel, runs: PatchedRuns, 
   const { vocabSize } = model.info;
   const whole = new PatchedDeltas(pairs.map(({ length }) => length), width);
   for (const unit of changes.active) for (const p of changes.prompts(unit)) whole.add(changes, unit, p, 1);
-  const effects = new Float64Array(Math.max(...changes.active, 0) + 1);
+  const effects = new Float64Array((changes.active.at(-1) ?? 0) + 1);
   const prompts = pairs.keys().toArray().sort((a, b) => pairs[a].length - pairs[b].length || a - b);
   for (let step = 0; step < steps; step++) {
     const share = steps === 1 ? 0 : (step + 0.5) / steps;

@@ -33,7 +33,8 @@ export function ioiCurves(measured: readonly MeasuredCurve[], unpatched: readonl
   const alike = (a: MeasuredCurve, b: MeasuredCurve): boolean => a.dictionary.layer === b.dictionary.layer && a.ordering === b.ordering;
   return curves.map((curve): IoiCurve => {
     const { dictionary: { method, layer, weights }, ordering, units, active, steps, sets } = curve; // prettier-ignore
-    const areaTo = Math.max(1, Math.min(...curves.filter((other) => other.dictionary.layer === layer).map((other) => other.active)));
+    const live = curves.flatMap((other) => (other.dictionary.layer === layer && other.active > 0 ? [other.active] : []));
+    const areaTo = live.length === 0 ? 1 : Math.min(...live);
     const areaOf = (of: readonly Measured[]) => (times: ArrayLike<number>, from: number) => area(of, areaTo, times, from);
     const cost = steps.reduce((sum, { cost: one }) => ({ sets: sum.sets + one.sets, runs: sum.runs + one.runs, rows: sum.rows + one.rows, seconds: sum.seconds + one.seconds }), { sets: 0, runs: 0, rows: 0, seconds: 0 });
     // Whoever does not look first which units change anything tries each of them once, or adds each once.
@@ -79,7 +80,7 @@ function reaching(sets: readonly Measured[], share: number, times: ArrayLike<num
   return sets.findIndex((set) => total(set, times, from) <= level);
 }
 
-/** Mean of KL / unpatched KL over 0 … `to` patches, straight between the sets measured. */
+/** Mean of KL / unpatched KL over 0 … `to` patches, straight between the sets measured; beyond the last there is nothing more to patch. */
 function area(sets: readonly Measured[], to: number, times: ArrayLike<number>, from: number): number {
   const first = total(sets[0], times, from);
   if (!(first > 0)) return NaN;
@@ -92,6 +93,6 @@ function area(sets: readonly Measured[], to: number, times: ArrayLike<number>, f
     sum += ((last + atEnd) / 2) * (end - left);
     last = next;
   }
-  return sum / to;
+  return (sum + last * Math.max(0, to - sets[sets.length - 1].patched)) / to;
 }
 

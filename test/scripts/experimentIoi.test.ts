@@ -85,6 +85,7 @@ test('experiment ioi says what is wrong', async () => {
     const names = join(folder, 'names.txt');
     await writeFile(names, 'Mary\nXiomara\n\nJohn\n');
     assert.match(await runCli(folder, [...IOI, '--names', names], 2), /of 3 names this tokenizer has 2 as one token \(Mary, John\); give others with --names/);
+    assert.match(await runCli(folder, [...IOI, '--l1', '0', 'abc'], 1), /'--l1 <coefficient...>' argument 'abc' is invalid. expected a number/);
     assert.match(await runCli(folder, [...IOI, '--methods', 'tied-r9'], 2), /no dictionaries of tied-r9/);
   });
 });
