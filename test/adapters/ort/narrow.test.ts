@@ -6,7 +6,7 @@ import { openSubjectModel } from '../../../src/adapters/ort/openSubjectModel.ts'
 import type { HookPoint } from '../../../src/domain/hookPoint.ts';
 import { Rng } from '../../../src/math/rng.ts';
 import type { ForwardRequest } from '../../../src/ports/SubjectModel.ts';
-import { lmFixtures } from '../../lm/fixture.ts';
+import { lmFixtures, readFixture } from '../../lm/fixture.ts';
 
 /** Taps at some positions, and the last logits, are computed only there in the last layer: they must be those of a whole run. */
 for (const { name, folder, missing, padded } of lmFixtures()) {
@@ -103,4 +103,32 @@ describe('how far a task is narrowed', () => {
     assert.equal(found(task({ from: layers })), null);
     assert.equal(found(task({ from: 1, logits: 'none', taps: ['stream.1'] }, { tapsAt })), null);
   });
+});
+
+test('batches so large that they run in pieces: each piece gets its own positions, edits and places', async () => {
+  const model = await openSubjectModel(readFixture('llama-gqa').folder!, { device: 'cpu', workers: 1 });
+  try {
+    const { dModel: d, layers, vocabSize } = model.info;
+    const rng = new Rng(8);
+    const [rows, cols] = [200, 12]; // more than 2048 tokens, no multiple of a piece
+    const lengths = Int32Array.from({ length: rows }, () => 1 + rng.int(cols));
+    const batch = { rows, cols, ids: Int32Array.from({ length: rows * cols }, () => rng.int(vocabSize)), lengths };
+    const delta = Float32Array.from({ length: rows * cols * d }, () => 0.3 * rng.normal());
+    const tapsAt = Array.from(lengths, (length, b) => (b % 7 === 0 ? [] : [rng.int(length)]));
+    const [before, at, final]: HookPoint[] = [`resid_post.${layers - 2}`, `mlp_out.${layers - 1}`, `resid_post.${layers - 1}`];
+    const edits = [{ at, delta }];
+    const whole = await model.forward({ batch, edits, taps: [before, at, final], logits: 'last' });
+    for (const from of [undefined, { at: before, residual: whole.taps.get(before)! }]) {
+      const found = await model.forward({ batch, edits, ...(from === undefined ? {} : { from }), taps: [at, final], tapsAt, logits: 'last' });
+      for (const hook of [at, final]) {
+        for (const [b, [t]] of tapsAt.entries()) {
+          if (t === undefined) continue;
+          for (let i = (b * cols + t) * d; i < (b * cols + t + 1) * d; i++) assert.ok(Math.abs(found.taps.get(hook)![i] - whole.taps.get(hook)![i]) < 1e-4, `${hook} row ${b} position ${t}`);
+        }
+      }
+      for (const [i, value] of found.logits!.entries()) assert.ok(Math.abs(value - whole.logits![i]) < 1e-4, `logits of row ${Math.floor(i / vocabSize)}`);
+    }
+  } finally {
+    await model.close();
+  }
 });
