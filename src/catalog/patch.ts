@@ -51,10 +51,14 @@ export function createPatchService({ reader, live, codeVersion }: PatchServicePa
 
   /** Runs patches that nobody else runs; every one is settled in the end. */
   const runOwn = async (own: readonly Wanted[], turns: Turns, signal: AbortSignal | undefined): Promise<void> => {
+    const unsettled = new Map(own.map(({ id }) => [id, underWay.get(id)]));
     const settle = (id: string, how: (found: UnderWay) => void): void => {
-      const found = underWay.get(id);
+      // Once it is settled, another request may have put its own in its place.
+      const found = unsettled.get(id);
+      if (found === undefined) return;
+      unsettled.delete(id);
       underWay.delete(id);
-      if (found !== undefined) how(found);
+      how(found);
     };
     try {
       const stored = await Promise.all(own.map(({ id }) => reader.patchRun(id)));
@@ -64,7 +68,13 @@ export function createPatchService({ reader, live, codeVersion }: PatchServicePa
         return run === null;
       });
       for (const wanted of Map.groupBy(missing, ({ input }) => input.model).values()) {
-        await runPatches({ reader, live, codeVersion }, wanted, turns, signal, (id, found) => settle(id, ({ resolve, reject }) => ('run' in found ? resolve(found.run) : reject(found.error))));
+        try {
+          await runPatches({ reader, live, codeVersion }, wanted, turns, signal, (id, found) => settle(id, ({ resolve, reject }) => ('run' in found ? resolve(found.run) : reject(found.error))));
+        } catch (error) {
+          // A model that cannot run here says nothing about the others.
+          if (!(error instanceof CallerError)) throw error;
+          for (const { id } of wanted) settle(id, ({ reject }) => reject(error));
+        }
       }
     } catch (error) {
       for (const { id } of own) settle(id, ({ reject }) => reject(signal?.aborted === true ? new Abandoned() : error));
@@ -83,6 +93,7 @@ export function createPatchService({ reader, live, codeVersion }: PatchServicePa
         fresh.promise.catch(() => undefined);
         underWay.set(id, fresh);
       }
+      const mine = new Set(own.map(({ id }) => id));
       const promised = left.map(({ id }) => underWay.get(id)?.promise);
       await runOwn(own, turns, signal);
       const ends = await Promise.allSettled(promised);
@@ -97,6 +108,8 @@ export function createPatchService({ reader, live, codeVersion }: PatchServicePa
         }
         if (end.reason instanceof Abandoned) return true;
         if (!(end.reason instanceof CallerError)) throw end.reason;
+        // There was no room for another request; there may be for this one.
+        if (end.reason.code === 'BUSY' && !mine.has(id)) return true;
         found.set(id, end.reason);
         return false;
       });

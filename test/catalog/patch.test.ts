@@ -8,6 +8,7 @@ import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { FeaturePatch, PatchInput, PatchRun } from '../../src/domain/patch.ts';
 import type { DictionaryRow, FeatureRow } from '../../src/ports/CatalogReader.ts';
+import type { LiveModels } from '../../src/ports/LiveModels.ts';
 import type { SubjectModel } from '../../src/ports/SubjectModel.ts';
 import { perfectDictionary, tiedDictionary } from '../helpers/tiedDictionary.ts';
 import { wordTokenizer } from '../helpers/wordTokenizer.ts';
@@ -49,10 +50,10 @@ function service(stored = new Map<string, PatchRun>()): PatchRequests {
   return createPatchRequests(patchService(stored), { run: (task) => task() });
 }
 
-function patchService(stored: Map<string, PatchRun>): PatchService {
+function patchService(stored: Map<string, PatchRun>, live: Partial<LiveModels> = {}): PatchService {
   return createPatchService({
     reader: {
-      models: () => Promise.resolve([{ ...model.info, source: '' }]),
+      models: () => Promise.resolve([{ ...model.info, source: '' }, { ...model.info, name: 'absent', weightsHash: 'ab', source: '' }]),
       dictionaries: () => Promise.resolve(dictionaries.map(row)),
       features: (keys) => Promise.resolve(keys.map(({ dictionaryId, index }) => (dictionaryId === 0 && index < 200 ? analysed(index) : null))),
       patchRun: (id) => Promise.resolve(stored.get(id) ?? null),
@@ -65,6 +66,7 @@ function patchService(stored: Map<string, PatchRun>): PatchService {
     live: {
       open: () => Promise.resolve({ model, tokenizer: wordTokenizer(model.info.vocabSize, 2) }),
       dictionary: (_, name) => Promise.resolve(dictionaries.find((weights) => weights.config.name === name)!),
+      ...live,
     },
     codeVersion: 'test',
   });
@@ -145,7 +147,7 @@ test('scaling by 1 and patching silent features change nothing', async () => {
 test('bad input is a named error that says where', async () => {
   const many = Array.from({ length: 257 }, (_, index) => feature('0-test', index));
   const cases: [string, Partial<PatchInput>, string, RegExp, string][] = [
-    ['unknown model', { model: 'other' }, 'NOT_FOUND', /no model "other"; it has tiny/, 'model'],
+    ['unknown model', { model: 'other' }, 'NOT_FOUND', /no model "other"; it has tiny, absent/, 'model'],
     ['another model in the address', { features: [{ ...feature('0-test', 1), feature: { model: 'x', dictionary: '0-test', index: 1 } }] }, 'BAD_INPUT', /belongs to model x/, 'features.0.feature'],
     ['unknown dictionary', { features: [feature('0-test', 1), feature('7-none', 1)] }, 'NOT_FOUND', /has 0-test, 2-test, 1-perfect/, 'features.1.feature'],
     ['index too large', { features: [feature('2-test', 20)] }, 'NOT_FOUND', /0 to 19/, 'features.0.feature'],
@@ -237,4 +239,26 @@ test('a patch is bounded in work and in what it answers', async () => {
   assert.throws(() => checkPatchSize({ ...plain, features: most, watch }, { tokens: 2048, read: 1 }), { code: 'LIMIT_EXCEEDED', message: /would answer \d+ numbers/ });
   // All that was allowed before these bounds still is, up to 2,048 tokens.
   checkPatchSize({ ...plain, target: 'w1', features: most, topTokens: 50 }, { tokens: 2048, read: 64 });
+});
+
+test('in a batch, a model that cannot run here leaves the others alone', async () => {
+  const live: Partial<LiveModels> = {
+    open: (name) => (name === NAME ? Promise.resolve({ model, tokenizer: wordTokenizer(model.info.vocabSize, 2) }) : Promise.reject(new CallerError('MODEL_UNAVAILABLE', 'its folder is gone'))),
+  };
+  const elsewhere: PatchInput = { ...plain, model: 'absent', features: [{ ...feature('0-test', 5), feature: { model: 'absent', dictionary: '0-test', index: 5 } }] };
+  const patches = createPatchRequests(patchService(new Map(), live), { run: (task) => task() });
+  const found = await patches.patches([elsewhere, plain, { ...elsewhere, base: 'w1' }]);
+  assert.deepEqual(found.map((one) => ('run' in one ? one.run.input.model : one.error.code)), ['MODEL_UNAVAILABLE', NAME, 'MODEL_UNAVAILABLE']);
+});
+
+test('who waits for a patch that another request had no room for, asks for room itself', async () => {
+  const patches = patchService(new Map());
+  const refused = Promise.withResolvers<void>();
+  const first = patches.patchEach([plain], { turns: { run: () => refused.promise.then(() => Promise.reject(new CallerError('BUSY', 'no room'))) }, group: 1 }).next();
+  const second = patches.patchEach([plain], { turns: { run: (task) => task() }, group: 1 }).next();
+  for (let i = 0; i < 20; i++) await new Promise((go) => setImmediate(go));
+  refused.resolve();
+  const [one, other] = [(await first).value, (await second).value];
+  assert.ok(one && 'error' in one && one.error.code === 'BUSY');
+  assert.ok(other && 'run' in other);
 });
