@@ -99,10 +99,11 @@ export class GeneratorSession {
 
   async #spanFor({ edits, graph }: PlannedSteering): Promise<OpenSpan> {
     const { config, device } = this.#setup;
-    return this.#steered.get(graph, async () => {
+    const make = async (): Promise<OpenSpan> => {
       const model = readLanguageModel(config);
       return openSpan(this.#setup, compileCachedSpan(model, layOutWeights(model), [], operatorsOf(device), edits));
-    });
+    };
+    return this.#steered.get(graph, make, this.#plain.weightBytes);
   }
 }
 

@@ -17,23 +17,31 @@ export class SessionCache<T extends { readonly session: InferenceSession; readon
     return this.#entries.size;
   }
 
-  /** Not for concurrent use with one key: a worker runs one task at a time. */
-  async get(key: string, make: () => Promise<T>): Promise<T> {
+  /**
+   * Not for concurrent use with one key: a worker runs one task at a time. `weightBytes`, where known before the session is made,
+   * lets others go first, so that old and new never stand side by side beyond the budget.
+   */
+  async get(key: string, make: () => Promise<T>, weightBytes = 0): Promise<T> {
     const known = this.#entries.get(key);
     if (known !== undefined) {
       this.#entries.delete(key);
       this.#entries.set(key, known);
       return known;
     }
+    await this.#makeRoom(weightBytes);
     const made = await make();
+    await this.#makeRoom(made.weightBytes);
     this.#entries.set(key, made);
     this.#bytes += made.weightBytes;
-    for (const [oldKey, old] of this.#entries) {
-      if (this.#bytes <= this.#budgetBytes || oldKey === key) break;
-      this.#entries.delete(oldKey);
+    return made;
+  }
+
+  async #makeRoom(weightBytes: number): Promise<void> {
+    for (const [key, old] of this.#entries) {
+      if (this.#bytes + weightBytes <= this.#budgetBytes) break;
+      this.#entries.delete(key);
       this.#bytes -= old.weightBytes;
       await old.session.release();
     }
-    return made;
   }
 }

@@ -23,7 +23,15 @@ for (const fit of [1, 2]) {
     const { config, model, weights, info } = await readModelFolder(FOLDER);
     const span = compileCachedSpan(model, weights.layout, [], operatorsOf('cpu'));
     const setup = { config, span, vocabSize: info.vocabSize, weights: weights.buffer, device: 'cpu', threads: 1, slots: 4, maxLength: 48, reuse: true } as const;
-    const create = t.mock.method(InferenceSession, 'create');
+    let open = 0;
+    let mostOpen = 0;
+    const original = InferenceSession.create.bind(InferenceSession) as (bytes: Uint8Array, options: InferenceSession.SessionOptions) => Promise<InferenceSession>;
+    const create = t.mock.method(InferenceSession, 'create', async (bytes: Uint8Array, options: InferenceSession.SessionOptions) => {
+      mostOpen = Math.max(mostOpen, ++open);
+      const made = await original(bytes, options);
+      t.mock.method(made, 'release', () => (open--, Promise.resolve()));
+      return made;
+    });
     const session = await GeneratorSession.open(setup, fit * span.weightBytes);
     const engine = new GeneratorEngine(session, info.vocabSize, true);
     const requestAt = (layer: number | null, seed: number): PlannedRequest => {
@@ -34,6 +42,8 @@ for (const fit of [1, 2]) {
     const together = await Promise.all(requests.map((request) => engine.generate(request, null)));
     // The plain one, then one a turn: 0 | 1, plain | 0 | 1, 1 where one fits.
     assert.equal(create.mock.callCount(), 1 + (fit === 1 ? 4 : 2));
+    // Never a third copy of the weights while one is exchanged for another.
+    assert.equal(mostOpen, 1 + fit);
     for (const [i, request] of requests.entries()) assert.deepEqual(idsOf(together[i]), idsOf(await engine.generate(request, null)));
   });
 }
