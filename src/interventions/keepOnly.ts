@@ -83,7 +83,7 @@ async function readAtEnds(model: SubjectModel, batch: TokenBatch, from: { at: Ho
     return Float64Array.from({ length: rows }, (_, b) => logSoftmax(logits, b * model.info.vocabSize, model.info.vocabSize)[read.id]);
   }
   const hook = usualName(read.weights.config.hookPoint);
-  const { taps } = await model.forward({ ...ends, taps: [hook], logits: 'none' });
+  const { taps } = await model.forward({ ...ends, taps: [hook], tapsAt: Array.from(lengths, (length) => [length - 1]), logits: 'none' });
   return Float64Array.from({ length: rows }, (_, b) => activationOf(read.weights, read.index, tapOf(taps, hook), (b * cols + lengths[b] - 1) * model.info.dModel));
 }
 

@@ -52,7 +52,7 @@ export interface FaithfulnessInput {
  * but the others (M∖C), or all (∅); M is the model as it is. Null where the circuit has no feature or the target is active nowhere.
  */
 export async function circuitFaithfulness(input: FaithfulnessInput): Promise<CircuitFaithfulness | null> {
-  const { target } = input;
+  const { model, target } = input;
   const whole = await behaviourOf(input, [], new Map(), input.contexts, 'zero');
   const counted = [...input.contexts.keys()].filter((b) => target.kind === 'token' || whole[b] > input.contexts[b].above);
   const members = circuitMembers(input.edges, input.targetKey, target.kind === 'token' ? 'nats' : 'drop');
@@ -60,24 +60,31 @@ export async function circuitFaithfulness(input: FaithfulnessInput): Promise<Cir
   if (counted.length === 0 || used.length === 0) return null;
   const contexts = counted.map((b) => input.contexts[b]);
   const ablateTo = input.ablateTo === 'zero' ? 'zero' : new Map(await Promise.all(used.map(async (weights) => [weights, await input.means(weights.config.name)] as const)));
-  const m = async (dictionaries: readonly DictionaryWeights[], kept: Kept): Promise<number> => meanOf(await behaviourOf(input, dictionaries, kept, contexts, ablateTo));
-
   const inModel = meanOf(Float64Array.from(counted, (b) => whole[b]));
   const [circuit, complement] = [keptOf(used, members), complementOf(used, members)];
-  const cut = async (dictionaries: readonly DictionaryWeights[]): Promise<CutCircuit> => {
-    const behaviour = { whole: inModel, empty: await m(dictionaries, new Map()), circuit: await m(dictionaries, circuit), complement: await m(dictionaries, complement) };
+  const byHook = [...Map.groupBy(used, ({ config }) => usualName(config.hookPoint))].map(([hookPoint, here]) => ({ hookPoint, here }));
+  const smaller = sizes(members.length);
+  /** What is run, each once; they do not depend on each other. */
+  const runs: { readonly dictionaries: readonly DictionaryWeights[]; readonly kept: Kept }[] = [];
+  const cut = (dictionaries: readonly DictionaryWeights[]): number => runs.push({ dictionaries, kept: new Map() }, { dictionaries, kept: circuit }, { dictionaries, kept: complement }) - 3;
+  const wholeAt = cut(used);
+  const hooksAt = byHook.map(({ here }) => (here.length === used.length ? wholeAt : cut(here)));
+  const sizesAt = smaller.map((size) => runs.push({ dictionaries: used, kept: keptOf(used, members.slice(0, size)) }) - 1);
+  const values = new Float64Array(runs.length);
+  await boundedParallel(runs.length, model.concurrency + 1, async (i) => {
+    values[i] = meanOf(await behaviourOf(input, runs[i].dictionaries, runs[i].kept, contexts, ablateTo));
+  });
+
+  const resultAt = (at: number, dictionaries: readonly DictionaryWeights[]): CutCircuit => {
+    const behaviour = { whole: inModel, empty: values[at], circuit: values[at + 1], complement: values[at + 2] };
     return { features: dictionaries.reduce((sum, weights) => sum + circuit.get(weights)!.size, 0), behaviour, of: faithfulnessOf(behaviour) };
   };
-  const all = await cut(used);
-  const byHookPoint = [];
-  for (const [hookPoint, here] of Map.groupBy(used.toReversed(), ({ config }) => usualName(config.hookPoint))) {
-    byHookPoint.push({ hookPoint, ...(here.length === used.length ? all : await cut(here)) });
-  }
+  const all = resultAt(wholeAt, used);
+  const byHookPoint = byHook.map(({ hookPoint, here }, h) => ({ hookPoint, ...resultAt(hooksAt[h], here) }));
   const bySize = [];
-  for (const size of sizes(members.length)) {
-    const value = size === members.length ? all.behaviour.circuit : await m(used, keptOf(used, members.slice(0, size)));
-    const ratio = faithfulnessOf({ ...all.behaviour, circuit: value });
-    if (ratio !== null) bySize.push({ features: size, faithfulness: ratio.faithfulness });
+  for (const [s, features] of [...smaller, members.length].entries()) {
+    const ratio = faithfulnessOf({ ...all.behaviour, circuit: s < smaller.length ? values[sizesAt[s]] : all.behaviour.circuit });
+    if (ratio !== null) bySize.push({ features, faithfulness: ratio.faithfulness });
   }
   byHookPoint.sort((a, b) => hookOrder(a.hookPoint) - hookOrder(b.hookPoint));
   return { ablateTo: input.ablateTo, error: input.error, contexts: contexts.length, whole: all, byHookPoint, bySize };
@@ -88,11 +95,11 @@ async function behaviourOf({ model, target, error, batchTokens }: FaithfulnessIn
   const found = new Float64Array(contexts.length);
   const sorted = [...contexts.keys()].sort((a, b) => contexts[a].ids.length - contexts[b].ids.length || a - b);
   const parts = tokenBatches(sorted, (i) => contexts[i].ids.length, { tokens: batchTokens / 2, rows: 1024 });
-  await boundedParallel(parts.length, model.concurrency + 1, async (p) => {
-    const rows = parts[p].map((i): KeepRow => ({ ids: contexts[i].ids, kept }));
+  for (const part of parts) {
+    const rows = part.map((i): KeepRow => ({ ids: contexts[i].ids, kept }));
     const values = await keepOnly(model, dictionaries, rows, target, { ablateTo, error });
-    parts[p].forEach((i, b) => (found[i] = values[b]));
-  });
+    part.forEach((i, b) => (found[i] = values[b]));
+  }
   return found;
 }
 
@@ -107,11 +114,11 @@ function complementOf(dictionaries: readonly DictionaryWeights[], members: reado
   return new Map(dictionaries.map((weights) => [weights, new Set(others(weights))]));
 }
 
-/** Powers of two below a number, and the number. */
+/** Powers of two below a number. */
 function sizes(most: number): number[] {
   const found: number[] = [];
   for (let size = 1; size < most; size *= 2) found.push(size);
-  return [...found, most];
+  return found;
 }
 
 function meanOf(values: Float64Array): number {
