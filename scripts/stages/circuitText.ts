@@ -34,6 +34,7 @@ export async function sayCircuits(workspace: Workspace, model: string, members: 
     const key = token ? `token ${named.tokens[i]}` : target;
     progress.say(`${token ? `token ${JSON.stringify(target)}` : `${target}  ${descriptions.get(target) ?? ''}`}: ${into.get(key)?.length ?? 0} sources`);
     tree(key, '  ');
+    if (results.length === 0) progress.say('  faithfulness: not measured, for there is no circuit, or two of its dictionaries write at one place');
     for (const result of results) {
       const { whole, byHookPoint, bySize } = result;
       const ratio = (value: number | undefined): string => (value === undefined ? 'not defined' : value.toFixed(2));

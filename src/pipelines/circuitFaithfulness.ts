@@ -3,7 +3,7 @@ import type { Kept } from '../causal/cutDictionary.ts';
 import { faithfulnessOf, type CircuitBehaviour, type Faithfulness } from '../causal/faithfulness.ts';
 import { hookOrder, usualName } from '../causal/hookOrder.ts';
 import { tokenBatches } from '../causal/tokenBatches.ts';
-import type { DictionaryWeights } from '../domain/dictionary.ts';
+import { outputHookPointOf, type DictionaryWeights } from '../domain/dictionary.ts';
 import type { HookPoint } from '../domain/hookPoint.ts';
 import { keepOnly, type KeepOptions, type KeepRow } from '../interventions/keepOnly.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
@@ -49,7 +49,8 @@ export interface FaithfulnessInput {
 /**
  * How much of a target's behaviour its circuit carries. The circuit is every feature that feeds the target along measured edges;
  * at each hook point with one of them all features of the dictionaries there, at all positions, are ablated but the circuit's (C),
- * but the others (M∖C), or all (∅); M is the model as it is. Null where the circuit has no feature or the target is active nowhere.
+ * but the others (M∖C), or all (∅); M is the model as it is. Null where the circuit has no feature, the target is active nowhere,
+ * or the circuit has features of two dictionaries that write at one place: taking out both would take the same vector out twice.
  */
 export async function circuitFaithfulness(input: FaithfulnessInput): Promise<CircuitFaithfulness | null> {
   const { model, target } = input;
@@ -57,7 +58,8 @@ export async function circuitFaithfulness(input: FaithfulnessInput): Promise<Cir
   const counted = [...input.contexts.keys()].filter((b) => target.kind === 'token' || whole[b] > input.contexts[b].above);
   const members = circuitMembers(input.edges, input.targetKey, target.kind === 'token' ? 'nats' : 'drop');
   const used = sourcesOf(target, input.dictionaries, 'all').filter(({ config }) => members.some((key) => dictionaryOf(key) === config.name));
-  if (counted.length === 0 || used.length === 0) return null;
+  const places = new Set(used.map(({ config }) => usualName(outputHookPointOf(config))));
+  if (counted.length === 0 || used.length === 0 || places.size < used.length) return null;
   const contexts = counted.map((b) => input.contexts[b]);
   const ablateTo = input.ablateTo === 'zero' ? 'zero' : new Map(await Promise.all(used.map(async (weights) => [weights, await input.means(weights.config.name)] as const)));
   const inModel = meanOf(Float64Array.from(counted, (b) => whole[b]));

@@ -124,6 +124,17 @@ test('the known circuit is all of the behaviour, its complement none; half of it
     }
   }));
 
+test('a circuit of two dictionaries of one stream is not tested: both would be taken out of it', () =>
+  withKnownModel([knownDictionary('0-r', 'resid_post.0'), knownDictionary('0-s', 'resid_post.0'), knownDictionary('2-r', 'resid_post.2')], async (input, dir) => {
+    const run = { ...input, dir: await dir('twice'), targets: [{ dictionary: '2-r', index: 4 }], options: { contexts: 4 } };
+    const found = await circuits(run);
+    assert.deepEqual(new Set(found.edges.map(({ sourceDictionary }) => sourceDictionary)), new Set(['0-r', '0-s']));
+    for (const error of ['keep', 'remove'] as const) {
+      const [{ measured }] = await circuitsFaithfulness(run, found, { ablateTo: ['zero'], error: [error] });
+      assert.deepEqual(measured, []);
+    }
+  }));
+
 test('keeping chosen features equals ablating every other one by name, to 0 and to means, errors kept and removed', () =>
   withKnownModel(dictionariesOfAllKinds(), async (input) => {
     const { model, tokens } = input;
