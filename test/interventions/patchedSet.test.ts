@@ -114,6 +114,34 @@ for (const name of ['neox-serial', 'gpt2-plain', 'llama-gqa']) {
       }
     });
 
+    test('a pass asks and decides as one that makes every set from scratch', async () => {
+      for (const weights of dictionaries.slice(0, 4)) {
+        const units = Array.from({ length: 24 }, (_, j) => [j]);
+        const [set, fresh] = [new PatchedSet(model, clean, weights, units), new PatchedSet(model, clean, weights, units)];
+        let left: readonly number[] = set.changes.active;
+        await set.reset(left);
+        for (const [i, tau] of thresholds(4, -4, -1).entries()) {
+          const members = new Set(left);
+          const order = [...Rng.derive(6, i).shuffle(Uint32Array.from(left))];
+          let visited = 0;
+          const checked = {
+            get kl() { return set.kl; },
+            takeOut: (unit: number) => (members.delete(unit), set.takeOut(unit)),
+            without: async (unit: number, next: ArrayLike<number>) => {
+              assert.deepEqual([unit, ...Array.from(next)], order.slice(visited++), 'each once, in the order of the seed');
+              near(set.kl, (await fresh.reset([...members])).kl, `${weights.config.name}, before ${unit}`);
+              const kl = await set.without(unit, next);
+              near(kl, (await fresh.reset([...members].filter((one) => one !== unit))).kl, `${weights.config.name}, without ${unit}`);
+              return kl;
+            },
+          }; // prettier-ignore
+          left = await thresholdPass(checked, left, tau, Rng.derive(6, i));
+          assert.equal(visited, order.length);
+          assert.deepEqual(set.members, left);
+        }
+      }
+    });
+
     test('a perfect dictionary patched whole gives the target run', async () => {
       for (const weights of dictionaries.slice(4)) {
         const set = new PatchedSet(model, clean, weights, Array.from({ length: weights.config.nFeatures }, (_, j) => [j]));
