@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { hookOrder } from '../../src/causal/hookOrder.ts';
 import { parseAddress } from '../../src/domain/address.ts';
+import { outputHookPointOf } from '../../src/domain/dictionary.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { ExplainOutcome, FeatureAnalysis } from '../../src/domain/feature.ts';
 import type { ModelInfo } from '../../src/domain/model.ts';
@@ -40,7 +42,10 @@ export async function chooseTargets(workspace: Workspace, info: ModelInfo, token
     if (index === null) workspace.progress.say(`circuits: no live feature of ${last.name} has ${JSON.stringify(token)} among the tokens it promotes most`);
     else found.push({ dictionary: last.name, index });
   }
-  for (const index of await bestScored(workspace, last, choice.best)) found.push({ dictionary: last.name, index });
+  // With several sets the last dictionary may be one that nobody explained; then the others of its place are asked.
+  const ends = members.filter(({ weights }) => hookOrder(outputHookPointOf(weights.config)) === hookOrder(outputHookPointOf(last.weights.config)));
+  const ranked = ends.findLast(({ current }) => Object.keys(current.explain).length > 0) ?? last;
+  for (const index of await bestScored(workspace, ranked, choice.best)) found.push({ dictionary: ranked.name, index });
   if (named.length + outputs.length + found.length === 0) throw new CallerError('BAD_INPUT', 'no circuit targets: name some with --targets or --tokens, or explain features first and use --best');
   const fed = sourcesOf({ kind: 'feature', weights: last.weights, index: 0 }, dictionaries, 'previous').length > 0;
   if (!fed && found.length > 0) workspace.progress.say(`circuits: nothing lies before ${last.name}, so its features are left out`);

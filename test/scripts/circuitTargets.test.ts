@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openTokenizer } from '../../src/adapters/tokenizers/openTokenizer.ts';
@@ -42,6 +43,19 @@ test('targets and tokens are resolved; what cannot be is said by name', () =>
       await assert.rejects(choose(given), (error) => error instanceof CallerError && error.code === code && message.test(error.message), JSON.stringify(given));
     }
     await assert.rejects(openSet(workspace, 'demo', 'absent'), (error) => error instanceof CallerError && error.code === 'NOT_FOUND' && /no dictionaries of set absent/.test(error.message));
+  }));
+
+test('the best features are those of the last dictionary that was explained, among sets that end at one place', () =>
+  withFolder(async (home) => {
+    const workspace = openWorkspace(readConfig({ CATALOG_HOME: home }));
+    const tokenizer = await openTokenizer(MODEL);
+    await mkdir(join(home, 'runs', 'e'), { recursive: true });
+    const explanation = (index: number, value: number): unknown => ({ kind: 'explained', explanation: { index, description: '', scores: [{ scorer: 'simulation-top-random', value }] } });
+    await writeFile(join(home, 'runs', 'e', 'explanations.ndjson'), [explanation(0, 0.2), explanation(2, 0.7), explanation(1, 0.5)].map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const explained = member('1-s', 'resid_post.1');
+    const members = [member('0-s', 'resid_post.0'), { ...explained, current: { ...explained.current, explain: { any: 'runs/e' } } }, member('1-pca', 'resid_post.1')];
+    const { targets } = await chooseTargets(workspace, INFO, tokenizer, members, { targets: [], best: 2, promotes: [] });
+    assert.deepEqual(targets, [{ dictionary: '1-s', index: 2 }, { dictionary: '1-s', index: 1 }]);
   }));
 
 test('the command refuses what is no list of counts', () =>
