@@ -41,7 +41,8 @@ export interface RunningServer {
 export async function createServer(options: ServerOptions): Promise<RunningServer> {
   const { catalog, log } = options;
   const app = express();
-  const http = createHttpServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, app);
+  // Who is told to try again in some seconds finds its connection still open, not closing under its next request.
+  const http = createHttpServer({ headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 }, app);
   const formatError = errorFormatter(log);
   const limits = options.limits ?? OPERATION_LIMITS;
   let schema: GraphQLSchema | undefined;

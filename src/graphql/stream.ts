@@ -44,6 +44,8 @@ export function streamHandler({ catalog, schema, limits, log, formatError, strea
     } catch (error) {
       return refuse(response, 400, error);
     }
+    // Its close would never be told again, and its place never be free.
+    if (response.closed) return;
     if (open >= streams) return refuse(response, 503, new CallerError('BUSY', `${open} subscriptions are open: try again in ${RETRY_SECONDS} s`, { retryAfterSeconds: RETRY_SECONDS }));
     open++;
     const gone = new AbortController();
