@@ -33,7 +33,7 @@ export interface ServerOptions {
 export interface RunningServer {
   /** Of the GraphQL endpoint, e.g. `http://127.0.0.1:4000/graphql`. */
   readonly url: string;
-  /** Stops taking requests, finishes those under way (10 s at most), then resolves. */
+  /** Stops taking requests, cuts streams off, finishes what else is under way (10 s at most), then resolves. */
   close(): Promise<void>;
 }
 
@@ -77,7 +77,8 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   app.use(securityHeaders);
   app.use(healthPages(catalog));
   app.use(idePages(catalog));
-  app.use('/graphql/stream', express.json({ limit: options.bodyBytes ?? 256 * 1024 }), emptyBody, streamHandler({ catalog, schema, limits, log, formatError }));
+  const streams = streamHandler({ catalog, schema, limits, log, formatError });
+  app.use('/graphql/stream', express.json({ limit: options.bodyBytes ?? 256 * 1024 }), emptyBody, streams.handle);
   app.use(
     '/graphql',
     express.json({ limit: options.bodyBytes ?? 256 * 1024 }),
@@ -95,8 +96,12 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     throw error;
   }
   const { port } = http.address() as AddressInfo;
+  const close = async (): Promise<void> => {
+    streams.close();
+    await apollo.stop();
+  };
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
-  return { url: `http://${host}:${port}/graphql`, close: () => apollo.stop() };
+  return { url: `http://${host}:${port}/graphql`, close };
 }
 
 function securityHeaders(_request: Request, response: Response, next: NextFunction): void {

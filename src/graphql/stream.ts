@@ -22,19 +22,25 @@ export interface StreamOptions {
 /** What a stream's own handler needs of its request: graphql-sse asks for an object with any keys. */
 type StreamContext = Context & Record<PropertyKey, unknown>;
 
+export interface StreamHandler {
+  handle(request: Request, response: Response): Promise<void>;
+  /** Cuts all open streams off, as if their clients had gone: they may last longer, or read slower, than a server that stops can wait. */
+  close(): void;
+}
+
 /**
  * POST /graphql/stream: subscriptions by the GraphQL-over-SSE protocol, one connection each. Schema, limits and the shape of errors
  * are those of /graphql. When the client goes away its operation ends.
  */
-export function streamHandler({ catalog, schema, limits, log, formatError, streams = LIMITS.streams }: StreamOptions): (request: Request, response: Response) => Promise<void> {
-  let open = 0;
+export function streamHandler({ catalog, schema, limits, log, formatError, streams = LIMITS.streams }: StreamOptions): StreamHandler {
+  const open = new Set<Response>();
   const refuse = (response: Response, status: number, error: unknown): void => {
     const formatted = formatError(error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) }, error);
     const retryAfter = formatted.extensions?.['retryAfterSeconds'];
     if (typeof retryAfter === 'number') response.set('Retry-After', String(Math.ceil(retryAfter)));
     response.status(status).json({ errors: [formatted] });
   };
-  return async (request, response) => {
+  const handle = async (request: Request, response: Response): Promise<void> => {
     if (request.method !== 'POST' || request.headers['accept'] !== 'text/event-stream' || request.is('application/json') === false) {
       return refuse(response, 400, badRequest('subscriptions are POSTed as JSON with "accept: text/event-stream"'));
     }
@@ -46,12 +52,12 @@ export function streamHandler({ catalog, schema, limits, log, formatError, strea
     }
     // Its close would never be told again, and its place never be free.
     if (response.closed) return;
-    if (open >= streams) return refuse(response, 503, new CallerError('BUSY', `${open} subscriptions are open: try again in ${RETRY_SECONDS} s`, { retryAfterSeconds: RETRY_SECONDS }));
-    open++;
+    if (open.size >= streams) return refuse(response, 503, new CallerError('BUSY', `${open.size} subscriptions are open: try again in ${RETRY_SECONDS} s`, { retryAfterSeconds: RETRY_SECONDS }));
+    open.add(response);
     const gone = new AbortController();
     const sent = new Tally();
     response.once('close', () => {
-      open--;
+      open.delete(response);
       sent.end();
       gone.abort(new Error('the client has gone'));
     });
@@ -97,6 +103,12 @@ export function streamHandler({ catalog, schema, limits, log, formatError, strea
       response.end();
       log.info({ operation: read.operation.name?.value ?? null, kind: 'subscription', cost: read.cost, events, ms: Math.round(performance.now() - started), left: response.destroyed }, 'operation');
     }
+  };
+  return {
+    handle,
+    close: () => {
+      for (const response of open) response.destroy();
+    },
   };
 }
 

@@ -53,6 +53,7 @@ async function settled(read: () => Promise<number>): Promise<number> {
 }
 
 test('patches as a stream', async (t) => {
+  let unread: Response | undefined;
   await withTinyServer(async (server) => {
     const { ask, hold, forwards } = server;
 
@@ -147,6 +148,15 @@ test('patches as a stream', async (t) => {
         const { value: event } = await events(await subscribe(server, STREAM, { input: { patches } })).next();
         assert.match(String(at(event as Json, 'errors.0.extensions.code')), patches.length === 0 ? /BAD_INPUT/ : /LIMIT_EXCEEDED/);
       }
+    });
+
+    // Left open, its events unread, when the server closes.
+    const query = STREAM.replace('hash', Array.from({ length: 50 }, (_, n) => `b${n}: base`).join(' '));
+    unread = await subscribe(server, query, { input: { patches: Array.from({ length: 4 * LIMITS.streamGroup }, (_, i) => ablated(i, { base: `w8${' '.repeat(3000)}w9` })) } });
+  });
+  await t.test('closing the server cuts off a stream that nobody reads', async () => {
+    await assert.rejects(async () => {
+      for await (const _ of events(unread!));
     });
   });
 });
