@@ -4,48 +4,13 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 import { openSubjectModel } from '../../src/adapters/ort/openSubjectModel.ts';
-import type { FeatureOperation } from '../../src/causal/featureOperation.ts';
-import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
-import type { HookPoint } from '../../src/domain/hookPoint.ts';
 import { intervene } from '../../src/interventions/intervene.ts';
 import type { Intervention } from '../../src/interventions/intervention.ts';
-import { randomDictionary } from '../helpers/randomDictionary.ts';
+import { oracleDictionary, type OracleBatch } from '../helpers/oracleDictionary.ts';
 import { readFixture } from '../lm/fixture.ts';
 
 const FOLDER = fileURLToPath(new URL('../fixtures/patch/', import.meta.url));
 const TOLERANCE = 1e-4;
-
-interface DictionaryFixture {
-  readonly at: readonly ['layer' | 'mlp', number];
-  readonly k: number | null;
-  readonly inputScale: number;
-  readonly outputScale: number;
-  readonly encoder: number[][];
-  readonly decoder: number[][];
-  readonly bias: number[];
-  readonly decoderBias: number[];
-  readonly skipLeft: number[] | null;
-  readonly skipRight: number[] | null;
-}
-
-interface Batch {
-  readonly prompts: readonly number[][];
-  readonly pair: readonly [number, number];
-  readonly dictionaries: Readonly<Record<string, DictionaryFixture>>;
-  readonly interventions: readonly {
-    readonly prompt: number;
-    readonly target: number | null;
-    readonly error: 'keep' | 'remove';
-    readonly features: readonly { dictionary: string; index: number; operation: FeatureOperation; positions: number[] }[];
-    readonly klFromBase: number[];
-    readonly klFromTarget: number[] | null;
-    readonly logitDifference: number[];
-    readonly baseLogitDifference: number[];
-    readonly lossChange: number[];
-    readonly editNorms: number[];
-    readonly watched: readonly { before: number[]; after: number[] }[];
-  }[];
-}
 
 function assertClose(found: ArrayLike<number>, expected: readonly number[], what: string): void {
   assert.equal(found.length, expected.length, what);
@@ -55,32 +20,17 @@ function assertClose(found: ArrayLike<number>, expected: readonly number[], what
   }
 }
 
-function dictionaryOf(name: string, dModel: number, one: DictionaryFixture): DictionaryWeights {
-  const [kind, layer] = one.at;
-  const [hook, outputHookPoint]: HookPoint[] = kind === 'mlp' ? [`mlp_in.${layer}`, `mlp_out.${layer}`] : [`resid_post.${layer}`];
-  const { config } = randomDictionary(name, hook, dModel, one.bias.length, { seed: 0, inputScale: one.inputScale, outputScale: one.outputScale, outputHookPoint });
-  return {
-    config: { ...config, k: one.k },
-    encoder: Float32Array.from(one.encoder.flat()),
-    encoderBias: Float32Array.from(one.bias),
-    threshold: null,
-    decoder: Float32Array.from(one.decoder.flat()),
-    decoderBias: Float32Array.from(one.decoderBias),
-    skip: one.skipLeft === null || one.skipRight === null ? null : Float32Array.from({ length: dModel * dModel }, (_, i) => one.skipLeft![Math.floor(i / dModel)] * one.skipRight![i % dModel]),
-  };
-}
-
 describe('several interventions in one call equal PyTorch hooks one by one (scripts/oracle/patch.py)', () => {
   for (const file of readdirSync(FOLDER)) {
     const name = basename(file, '.json');
     const { folder, missing } = readFixture(name);
     test(name, { skip: folder === undefined ? missing : false }, async () => {
-      const { batch, weightsSha256 } = JSON.parse(readFileSync(`${FOLDER}${file}`, 'utf8')) as { batch: Batch; weightsSha256: string };
+      const { batch, weightsSha256 } = JSON.parse(readFileSync(`${FOLDER}${file}`, 'utf8')) as { batch: OracleBatch; weightsSha256: string };
       const model = await openSubjectModel(folder!, { device: 'cpu', workers: 1 });
       try {
         assert.equal(model.info.weightsHash, weightsSha256, 'the fixture was made with other weights: run the oracle again');
         const { dModel } = model.info;
-        const dictionaries = new Map(Object.entries(batch.dictionaries).map(([key, one]) => [key, dictionaryOf(key, dModel, one)]));
+        const dictionaries = new Map(Object.entries(batch.dictionaries).map(([key, one]) => [key, oracleDictionary(key, dModel, one)]));
         const watched = dictionaries.get('watched')!;
         const interventions = batch.interventions.map(({ prompt, target, error, features }): Intervention => ({
           prompt,
