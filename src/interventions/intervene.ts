@@ -1,5 +1,6 @@
 import { tokenBatches, type BatchBounds } from '../causal/tokenBatches.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
+import { runBounds } from './cleanPairs.ts';
 import { cleanRuns } from './cleanRuns.ts';
 import { editedRuns } from './editedRuns.ts';
 import type { InterventionOptions, InterventionRequest, InterventionResult } from './intervention.ts';
@@ -8,8 +9,6 @@ import { predictions } from './predictions.ts';
 import type { RunRows } from './runRows.ts';
 import { Turns } from './turns.ts';
 
-/** Logits of one forward run: 64 MiB. */
-const LOGITS_AT_ONCE = 2 ** 24;
 const BATCH_TOKENS = 4096;
 /** Work of planning a feature's edits, in multiply-adds. */
 const PLANNING = 10_000;
@@ -46,7 +45,7 @@ export async function intervene(model: SubjectModel, request: InterventionReques
     if (turns.due(PLANNING + features.length * PLANNING)) await turns.give();
     planned.push(planIntervention(request, place, model.info));
   }
-  const bounds: BatchBounds = { tokens: options.batchTokens ?? BATCH_TOKENS, rows: Math.max(2, Math.floor(LOGITS_AT_ONCE / model.info.vocabSize)) };
+  const bounds = runBounds(model, options.batchTokens ?? BATCH_TOKENS);
   const results: InterventionResult[] = [];
   await inLanes(work(model, request.prompts, planned, bounds), model.concurrency + 1, async ({ batch, clean: started }) => {
     const clean = await started();

@@ -1,5 +1,6 @@
 import { tokenBatches } from '../causal/tokenBatches.ts';
-import type { TokenBatch } from '../domain/model.ts';
+import { runBounds } from '../interventions/cleanPairs.ts';
+import { padded } from '../interventions/cleanRuns.ts';
 import type { SubjectModel } from '../ports/SubjectModel.ts';
 
 /** Repetitions; the middle one counts. */
@@ -9,13 +10,8 @@ const REPETITIONS = 3;
 export async function wholeRunSeconds(model: SubjectModel, prompts: readonly Int32Array[], batchTokens: number): Promise<number> {
   const sorted = prompts.toSorted((a, b) => a.length - b.length);
   const total = sorted.reduce((sum, { length }) => sum + length, 0);
-  const bounds = { tokens: Math.min(batchTokens, Math.max(256, Math.ceil(total / model.concurrency))), rows: Math.max(2, Math.floor(2 ** 24 / model.info.vocabSize)) };
-  const batches = tokenBatches(sorted, ({ length }) => length, bounds).map((part): TokenBatch => {
-    const cols = Math.max(...part.map(({ length }) => length));
-    const ids = new Int32Array(part.length * cols);
-    part.forEach((prompt, b) => ids.set(prompt, b * cols));
-    return { rows: part.length, cols, ids, lengths: Int32Array.from(part, ({ length }) => length) };
-  });
+  const bounds = runBounds(model, Math.min(batchTokens, Math.max(256, Math.ceil(total / model.concurrency))));
+  const batches = tokenBatches(sorted, ({ length }) => length, bounds).map(padded);
   const times: number[] = [];
   for (let i = 0; i < REPETITIONS; i++) {
     const started = performance.now();
