@@ -1,5 +1,6 @@
+import { CallerError } from '../domain/errors.ts';
 import type { CatalogReader, DictionaryRow } from '../ports/CatalogReader.ts';
-import type { FeatureSearch, SearchHit, SearchPage } from '../ports/FeatureSearch.ts';
+import type { FeatureSearch, SearchEngine, SearchPage, SearchPosition } from '../ports/FeatureSearch.ts';
 import { decodeCursor, encodeCursor, scopeHash } from './cursor.ts';
 import { selectDictionaries, type DictionarySelection } from './dictionaries.ts';
 import { viewsOf, type FeatureView } from './features.ts';
@@ -29,7 +30,7 @@ export async function searchFeatures(reader: CatalogReader, search: FeatureSearc
   const minScore = args.minScore ?? null;
   const scope = `search ${scopeHash(query, args.selection, minScore)}`;
   const after = args.after ?? null;
-  const decoded = after === null ? null : decodeCursor(scope, ['number', 'index', 'index', 'string'], after);
+  const decoded = after === null ? null : decodeCursor(scope, ['string', 'string'], after);
   const hasPrevious = after !== null;
   const dictionaries = await selectDictionaries(reader, args.selection);
   if (dictionaries.length === 0) return { edges: [], hasNext: false, hasPrevious, matched: 'words' };
@@ -38,17 +39,23 @@ export async function searchFeatures(reader: CatalogReader, search: FeatureSearc
     dictionaryIds: narrows(args.selection) ? dictionaries.map((dictionary) => dictionary.id) : null,
     minScore,
     first,
-    after:
-      decoded === null
-        ? null
-        : {
-            relevance: decoded[0] as number,
-            dictionaryId: decoded[1] as number,
-            index: decoded[2] as number,
-            explainer: decoded[3] as string,
-          },
+    prefix: null,
+    explainers: null,
+    after: decoded === null ? null : { engine: decoded[0] as SearchEngine, position: positionOf(decoded[1] as string) },
   });
-  return { edges: await edgesOf(reader, dictionaries, page.hits, scope), hasNext: page.hasNext, hasPrevious, matched: page.matched };
+  return { edges: await edgesOf(reader, dictionaries, page, scope), hasNext: page.hasNext, hasPrevious, matched: page.matched };
+}
+
+/** Cursors are the caller's to damage; whether the values are a position, the engine says. */
+function positionOf(text: string): SearchPosition {
+  let parsed: unknown = null;
+  try {
+    parsed = JSON.parse(text);
+  } catch {}
+  if (!Array.isArray(parsed) || !parsed.every((value) => typeof value === 'number' || typeof value === 'string')) {
+    throw new CallerError('BAD_CURSOR', 'after is a damaged cursor: expected an endCursor of the same list', { field: ['after'] });
+  }
+  return parsed;
 }
 
 function narrows(selection: DictionarySelection): boolean {
@@ -58,7 +65,7 @@ function narrows(selection: DictionarySelection): boolean {
 async function edgesOf(
   reader: CatalogReader,
   dictionaries: readonly DictionaryRow[],
-  hits: readonly SearchHit[],
+  { hits, engine }: SearchPage,
   scope: string,
 ): Promise<SearchEdge[]> {
   if (hits.length === 0) return [];
@@ -72,7 +79,7 @@ async function edgesOf(
     const node = views[i] ?? null;
     // A dictionary replaced between the two reads leaves hits without features: they are gone, not failures.
     if (node === null) return [];
-    const cursor = encodeCursor(scope, [hit.relevance, hit.dictionaryId, hit.index, hit.explainer]);
+    const cursor = encodeCursor(scope, [engine, JSON.stringify(hit.position)]);
     return [{ node, cursor, relevance: hit.relevance, highlight: hit.highlight, explainer: hit.explainer }];
   });
 }

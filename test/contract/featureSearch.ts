@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { CallerError } from '../../src/domain/errors.ts';
-import type { FeatureSearch, SearchHit, SearchRequest } from '../../src/ports/FeatureSearch.ts';
+import type { FeatureSearch, SearchHit, SearchPage, SearchRequest } from '../../src/ports/FeatureSearch.ts';
 
 /** What every adapter of FeatureSearch must do, over the descriptions below. Dictionary 0 and 1 stand for two dictionaries. */
 export interface SearchDocument {
@@ -43,7 +43,7 @@ interface Found {
   readonly matched: string;
 }
 
-const request = (query: string, more: Partial<SearchRequest> = {}): SearchRequest => ({ query, dictionaryIds: null, minScore: null, first: 50, after: null, ...more });
+const request = (query: string, more: Partial<SearchRequest> = {}): SearchRequest => ({ query, prefix: null, dictionaryIds: null, explainers: null, minScore: null, first: 50, after: null, ...more });
 
 async function find({ search, ids }: SearchUnderTest, query: string, more: Partial<SearchRequest> = {}): Promise<Found> {
   const { hits, matched } = await search.search(request(query, more));
@@ -51,6 +51,8 @@ async function find({ search, ids }: SearchUnderTest, query: string, more: Parti
 }
 
 const place = (hit: SearchHit, ids: readonly number[]): string => `${ids.indexOf(hit.dictionaryId)}/${hit.index}${hit.explainer === 'pattern-v1' ? '' : `/${hit.explainer}`}`;
+
+const placeOf = ({ engine, hits }: SearchPage): SearchRequest['after'] => ({ engine, position: hits.at(-1)!.position });
 
 /** query → places of all hits, and how they were found. */
 const TABLE: readonly (readonly [query: string, hits: readonly string[], matched: 'words' | 'similar'])[] = [
@@ -126,11 +128,11 @@ export const CASES: Readonly<Record<string, (subject: SearchUnderTest) => Promis
           seen.push(...page.hits.map((hit) => place(hit, ids)));
           if (!page.hasNext) break;
           assert.equal(page.hits.length, first);
-          after = page.hits.at(-1)!;
+          after = placeOf(page);
         }
         assert.deepEqual(seen, whole.hits.map((hit) => place(hit, ids)), `${query} by ${first}`);
       }
-      const past = await search.search(request(query, { after: whole.hits.at(-1)! }));
+      const past = await search.search(request(query, { after: placeOf(whole) }));
       assert.deepEqual([past.hits, past.hasNext, past.matched], [[], false, matched]);
     }
   },

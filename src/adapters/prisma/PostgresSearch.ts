@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { CallerError } from '../../domain/errors.ts';
-import type { FeatureSearch, SearchHit, SearchPage, SearchRequest } from '../../ports/FeatureSearch.ts';
+import type { FeatureSearch, SearchFacets, SearchHit, SearchPage, SearchRequest } from '../../ports/FeatureSearch.ts';
 import { parseQuery } from './searchQuery.ts';
 import type { SearchQuery } from './searchQuery.ts';
 import { databaseError } from './transaction.ts';
@@ -47,6 +47,8 @@ const ALIKE = `SELECT q.n::int, c.word FROM unnest($1::text[]) WITH ORDINALITY A
   CROSS JOIN LATERAL (SELECT o.word FROM explanation_word o WHERE o.word % q.word ORDER BY similarity(o.word, q.word) DESC, o.word LIMIT ${CANDIDATES}) c
   ORDER BY 1`;
 
+const SAID = { order: 'relevance', total: null, engine: 'postgres', fallback: null } as const;
+
 type Row = [number, number, string, string, number, string];
 
 /** Full-text search in PostgreSQL; where nothing matches, the same with each word corrected to those alike that occur. */
@@ -76,28 +78,33 @@ export class PostgresSearch implements FeatureSearch {
     }
   }
 
+  async facets(): Promise<SearchFacets> {
+    return await Promise.resolve({ dictionaries: [], explainers: [], exact: false, engine: 'postgres' });
+  }
+
   async #byWords(request: SearchRequest, query: SearchQuery): Promise<SearchPage> {
-    return { ...(await this.#page('search-words', WORDS, request, query.text, query.endsInWord)), matched: 'words' };
+    return { ...(await this.#page('search-words', WORDS, request, query.text, query.endsInWord)), matched: 'words', ...SAID };
   }
 
   async #bySpelling(request: SearchRequest, query: SearchQuery): Promise<SearchPage> {
     const words = query.words.slice(0, MAX_WORDS);
     const { rows } = await this.#pool.query<[number, string]>({ name: 'search-alike', text: ALIKE, values: [words], rowMode: 'array' });
     const candidates = words.map((_, i) => rows.filter(([n]) => n === i + 1).map(([, word]) => `'${word}'`));
-    if (candidates.some((alike) => alike.length === 0)) return { hits: [], hasNext: false, matched: 'similar' };
+    if (candidates.some((alike) => alike.length === 0)) return { hits: [], hasNext: false, matched: 'similar', ...SAID };
     const corrected = candidates.map((alike) => `(${alike.join(' | ')})`).join(' & ');
-    return { ...(await this.#page('search-corrected', CORRECTED, request, corrected, query.excluded)), matched: 'similar' };
+    return { ...(await this.#page('search-corrected', CORRECTED, request, corrected, query.excluded)), matched: 'similar', ...SAID };
   }
 
   async #page(name: string, text: string, request: SearchRequest, query: string, ninth: unknown): Promise<{ hits: SearchHit[]; hasNext: boolean }> {
-    const { dictionaryIds, minScore, first, after } = request;
-    const values = [query, dictionaryIds, minScore, first + 1, after?.relevance ?? null, after?.dictionaryId ?? null, after?.index ?? null, after?.explainer ?? null, ninth];
+    const { dictionaryIds, minScore, first } = request;
+    const after = request.after?.position ?? [];
+    const values = [query, dictionaryIds, minScore, first + 1, after[0] ?? null, after[1] ?? null, after[2] ?? null, after[3] ?? null, ninth];
     const { rows } = await this.#pool.query<Row>({ name, text, values, rowMode: 'array' });
     const hits = rows.slice(0, first).map(([dictionaryId, index, explainer, description, relevance, headline]) => {
       const escaped = escapeHtml(description);
       // A parser that left something out would change the text: then better no marks.
       const highlight = headline.replaceAll(/<\/?mark>/g, '') === escaped ? headline : escaped;
-      return { dictionaryId, index, explainer, relevance, highlight };
+      return { dictionaryId, index, explainer, relevance, highlight, position: [relevance, dictionaryId, index, explainer] };
     });
     return { hits, hasNext: rows.length > first };
   }

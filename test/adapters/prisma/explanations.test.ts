@@ -153,7 +153,7 @@ test('one explanation: stored, stored again, and with other words', () =>
     await save(explanation(2, 'giraffes', [{ value: 0.25 }]));
     assert.deepEqual(await bestScores(catalog, id), [0.5, 0.75, 0.25, null]);
     assert.deepEqual((await reader.skips([{ dictionaryId: id, index: 2 }]))[0]!.map(({ explainer }) => explainer), ['pattern-v1']);
-    assert.deepEqual((await search.search({ query: 'girafes', dictionaryIds: null, minScore: null, first: 5, after: null })).hits.map(({ index }) => index), [2]);
+    assert.deepEqual((await search.search({ query: 'girafes', prefix: null, explainers: null, dictionaryIds: null, minScore: null, first: 5, after: null })).hits.map(({ index }) => index), [2]);
     const before = await content(catalog);
     await save(explanation(2, 'giraffes', [{ value: 0.25 }]));
     assert.deepEqual(await content(catalog), before);

@@ -69,10 +69,10 @@ test('no read scans a big table', () =>
         }
       }
       for (const query of ['marker17', 'comma bracket', '"city after verb"', 'comma -name', 'mark', 'braket aftr', 'bracket month or digit']) {
-        await search.search({ query, dictionaryIds: ids, minScore: 0.5, first: 20, after: null });
-        await search.search({ query, dictionaryIds: null, minScore: null, first: 20, after: { relevance: 0.1, dictionaryId: ids[0]!, index: 7, explainer: 'pattern-v1' } });
+        await search.search({ query, prefix: null, explainers: null, dictionaryIds: ids, minScore: 0.5, first: 20, after: null });
+        await search.search({ query, prefix: null, explainers: null, dictionaryIds: null, minScore: null, first: 20, after: { engine: 'postgres', position: [0.1, ids[0]!, 7, 'pattern-v1'] } });
       }
-      await assert.rejects(search.search({ query: '-comma', dictionaryIds: null, minScore: null, first: 20, after: null }));
+      await assert.rejects(search.search({ query: '-comma', prefix: null, explainers: null, dictionaryIds: null, minScore: null, first: 20, after: null }));
     };
 
     const before = await scans();
