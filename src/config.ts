@@ -22,6 +22,36 @@ export interface Config {
   /** HF_TOKEN: for gated models on the hub. */
   readonly hubToken: string | undefined;
   readonly languageModels: LanguageModelConfig;
+  readonly api: ApiConfig;
+}
+
+/** How the API meets the network, and what its operator sees. Absent = the server's own default. */
+export interface ApiConfig {
+  /** CORS_ORIGINS: origins whose pages may read answers, by commas; `*` = any. */
+  readonly corsOrigins: readonly string[] | undefined;
+  /** HOSTS: names the server answers to, by commas; needed where it is reached by a name and bound to loopback (behind a proxy). */
+  readonly hosts: readonly string[] | undefined;
+  /** BODY_BYTES: largest request body. */
+  readonly bodyBytes: number | undefined;
+  /** REQUEST_SECONDS, MUTATION_SECONDS: how long an operation may take; 0 = as long as it wants. */
+  readonly requestSeconds: number | undefined;
+  readonly mutationSeconds: number | undefined;
+  /** CONNECTIONS: of clients, at once. DATABASE_CONNECTIONS: to PostgreSQL, at most. */
+  readonly connections: number | undefined;
+  readonly databaseConnections: number | undefined;
+  /** DRAIN_SECONDS: how long /ready says 503 before the server stops; SHUTDOWN_SECONDS: how long requests under way may then take. */
+  readonly drainSeconds: number | undefined;
+  readonly shutdownSeconds: number | undefined;
+  /** MAX_COST, MAX_DEPTH: of one operation. */
+  readonly maxCost: number | undefined;
+  readonly maxDepth: number | undefined;
+  /** SAFELIST: a file of the only operations that run. */
+  readonly safelist: string | undefined;
+  /** METRICS: whether GET /metrics shows anything. */
+  readonly metrics: boolean;
+  /** OTEL_EXPORTER_OTLP_ENDPOINT: where traces go; OTEL_SERVICE_NAME: as whose. */
+  readonly traces: string | undefined;
+  readonly serviceName: string;
 }
 
 /** Language models that write and judge descriptions. Nothing here is needed: the pattern explainer asks none. */
@@ -44,6 +74,11 @@ export type Device = (typeof DEVICES)[number];
 const blankAsUnset = (value: unknown): unknown => (value === '' ? undefined : value);
 const optional = <T extends z.ZodType>(type: T) => z.preprocess(blankAsUnset, type.optional());
 
+const seconds = optional(z.coerce.number().min(0).max(86_400));
+const positive = optional(z.coerce.number().int().min(1).max(2 ** 31 - 1));
+const webAddress = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol);
+const list = (text: string): readonly string[] => text.split(',').map((entry) => entry.trim()).filter((entry) => entry !== '');
+
 const Environment = z.object({
   CATALOG_HOME: optional(z.string()),
   HOST: optional(z.string()),
@@ -60,6 +95,21 @@ const Environment = z.object({
   EXPLAIN_MODEL: optional(z.string()),
   JUDGE_MODEL: optional(z.string()),
   EMBEDDING_MODEL: optional(z.string()),
+  CORS_ORIGINS: optional(z.string().transform(list).refine((origins) => origins.every((origin) => origin === '*' || (webAddress(origin) && new URL(origin).origin === origin)), 'expected origins such as https://example.org, by commas')),
+  HOSTS: optional(z.string().transform(list).refine((hosts) => hosts.length > 0 && hosts.every((host) => /^[\w.:[\]-]+$/.test(host)), 'expected names such as catalog.example.org, by commas')),
+  BODY_BYTES: optional(z.coerce.number().int().min(1024).max(2 ** 28)),
+  REQUEST_SECONDS: seconds,
+  MUTATION_SECONDS: seconds,
+  CONNECTIONS: positive,
+  DATABASE_CONNECTIONS: positive,
+  DRAIN_SECONDS: seconds,
+  SHUTDOWN_SECONDS: seconds,
+  MAX_COST: positive,
+  MAX_DEPTH: positive,
+  SAFELIST: optional(z.string()),
+  METRICS: optional(z.enum(['on', 'off'])),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(z.string().refine(webAddress, 'expected a URL such as http://127.0.0.1:4318')),
+  OTEL_SERVICE_NAME: optional(z.string()),
 });
 
 /** Reads the environment; throws BAD_CONFIG naming each variable that is wrong (never its value: it may be a secret). */
@@ -86,6 +136,23 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       judgeModel: env.JUDGE_MODEL,
       embeddingModel: env.EMBEDDING_MODEL,
     }),
+    api: Object.freeze({
+      corsOrigins: env.CORS_ORIGINS,
+      hosts: env.HOSTS,
+      bodyBytes: env.BODY_BYTES,
+      requestSeconds: env.REQUEST_SECONDS,
+      mutationSeconds: env.MUTATION_SECONDS,
+      connections: env.CONNECTIONS,
+      databaseConnections: env.DATABASE_CONNECTIONS,
+      drainSeconds: env.DRAIN_SECONDS,
+      shutdownSeconds: env.SHUTDOWN_SECONDS,
+      maxCost: env.MAX_COST,
+      maxDepth: env.MAX_DEPTH,
+      safelist: env.SAFELIST,
+      metrics: env.METRICS !== 'off',
+      traces: env.OTEL_EXPORTER_OTLP_ENDPOINT,
+      serviceName: env.OTEL_SERVICE_NAME ?? 'feature-catalog',
+    }),
   });
 }
 
@@ -100,6 +167,7 @@ export function describeConfig(config: Config): Readonly<Record<string, unknown>
       baseUrl: config.languageModels.baseUrl === undefined ? 'not set' : hidePassword(config.languageModels.baseUrl),
       apiKey: config.languageModels.apiKey === undefined ? 'not set' : '***',
     },
+    api: { ...config.api, traces: config.api.traces === undefined ? 'not set' : hidePassword(config.api.traces) },
   };
 }
 

@@ -16,6 +16,7 @@ import type { Config } from './config.ts';
 import { CallerError } from './domain/errors.ts';
 import { createServer, type RunningServer } from './graphql/server.ts';
 import { openServerExplainers } from './languageModels.ts';
+import { meterDatabase, openOperating } from './operating.ts';
 import { CODE_VERSION } from './version.ts';
 
 /** Weights of dictionaries kept in memory by the server: 1 GiB. */
@@ -23,14 +24,17 @@ const DICTIONARY_BYTES = 2 ** 30;
 /** Keys and values a model keeps while it writes; one row at least. */
 const WRITING_BYTES = 2 ** 29;
 
-export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels'>;
+export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels' | 'api'>;
 
 /** Opens the catalog and serves it; `close` finishes requests under way, then closes models and database. */
 export async function startServer(config: ServerConfig, log: Logger = pino({ level: config.logLevel })): Promise<RunningServer> {
-  const { reader, writer, search, close: closeCatalog } = await openCatalog({
+  const operating = await openOperating(config.api);
+  const { reader, writer, search, connections, close: closeCatalog } = await openCatalog({
     home: config.home,
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
+    ...operating.database,
   });
+  meterDatabase(operating.server.meters, connections);
   const artefacts = fileArtefacts();
   const live = createLiveModels({
     reader,
@@ -70,13 +74,14 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
     await closeExplainers();
     await live.close();
     await closeCatalog();
+    await operating.close();
   };
   try {
     const patches = createPatchService({ reader, live, codeVersion: CODE_VERSION });
     const steers = createSteerService({ reader, live, codeVersion: CODE_VERSION });
     const explanations = createExplainService({ reader, writer, explainers });
     const catalog = createCatalog({ reader, search, live, patches, steers, explanations, version: CODE_VERSION });
-    const server = await createServer({ catalog, host: config.host, port: config.port, log });
+    const server = await createServer({ catalog, host: config.host, port: config.port, log, ...operating.server });
     return {
       url: server.url,
       async close() {

@@ -36,6 +36,8 @@ export interface Catalog extends PatchRequests {
   search(args: SearchArgs): Promise<SearchResultPage>;
   activations(args: ActivationsArgs): Promise<TextActivations>;
   steer(input: SteerInput): Promise<SteerRun>;
+  /** Live runs of models under way now, and waiting for their turn. */
+  liveRuns(): { readonly running: number; readonly waiting: number };
   /** How features can be explained and judged on demand here, the default first; empty where they cannot. */
   readonly explainMethods: readonly string[];
   readonly explainScorers: readonly string[];
@@ -54,6 +56,7 @@ export function createCatalog({ reader, search, live, patches, steers, explanati
     activations: (args) => gate.run(() => liveActivations(reader, live, args)),
     ...createPatchRequests(patches, gate),
     steer: (input) => steers.steer(input, gate),
+    liveRuns: () => gate.state,
     explainMethods: explanations?.methods ?? [],
     explainScorers: explanations?.scorers ?? [],
     async explainFeature(input) {

@@ -43,6 +43,11 @@ export class Gate implements Turns {
     this.#waiting = waiting;
   }
 
+  /** Tasks under way, and behind them. */
+  get state(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#active, waiting: this.#queue.size };
+  }
+
   async run<T>(task: () => Promise<T>, { signal, resumes = false }: TurnOptions = {}): Promise<T> {
     signal?.throwIfAborted();
     if (this.#active >= this.#running) {

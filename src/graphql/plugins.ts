@@ -1,16 +1,21 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
+import { isMutation } from './answer.ts';
+import { clientOf } from './client.ts';
 import type { Context } from './context.ts';
-import { checkOperation, measureOperation, type OperationLimits } from './limits.ts';
+import { checkOperation, type OperationLimits } from './limits.ts';
+import { measureOperation } from './measure.ts';
+import type { Safelist } from './safelist.ts';
+import { checkVariables } from './variables.ts';
 
-/** Measures each operation before it runs, refuses it above the limits, and reports its cost in `extensions.cost`. */
-export function limitsPlugin(limits: OperationLimits): ApolloServerPlugin<Context> {
+/** Measures each operation before it runs, refuses it above the limits or off the safelist, and reports its cost in `extensions.cost`. */
+export function limitsPlugin(limits: OperationLimits, safelist?: Safelist): ApolloServerPlugin<Context> {
   return {
     async requestDidStart() {
-      let cost: number | undefined;
+      let cost: { readonly found: number; readonly allowed: number; readonly nodes: number; readonly depth: number } | undefined;
       return {
-        async didResolveOperation({ schema, document, operation, request }) {
+        async didResolveOperation({ schema, document, operation, operationName, request, contextValue }) {
           // An operation name that names nothing; executing it gives the error.
           if (operation === undefined || operation === null) return;
           if (schema.getRootType(operation.operation) === undefined || schema.getRootType(operation.operation) === null) {
@@ -23,14 +28,17 @@ export function limitsPlugin(limits: OperationLimits): ApolloServerPlugin<Contex
               extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
             });
           }
+          safelist?.check(document, operationName ?? undefined);
+          checkVariables(request.variables);
           const measure = measureOperation(schema, document, operation, request.variables ?? {});
           checkOperation(measure, limits);
-          cost = measure.cost;
+          cost = { found: measure.cost, allowed: limits.cost, nodes: measure.nodes, depth: measure.depth };
+          if (operation.operation === 'mutation') isMutation(contextValue);
         },
         async willSendResponse({ response }) {
           if (cost === undefined || response.body.kind !== 'single') return;
           const result = response.body.singleResult;
-          result.extensions = { ...result.extensions, cost: { found: cost, allowed: limits.cost } };
+          result.extensions = { ...result.extensions, cost };
         },
       };
     },
@@ -61,16 +69,18 @@ export function schemaPlugin(keep: (schema: GraphQLSchema) => void): ApolloServe
   };
 }
 
-/** One structured line per operation: what ran, how long, at what cost, with which error codes. Never variables or answers. */
+/** One structured line per operation: what ran, for whom, how long, at what cost, with which error codes. Never variables or answers. */
 export function logPlugin(log: Logger): ApolloServerPlugin<Context> {
   return {
     async requestDidStart() {
       const start = performance.now();
       return {
-        async willSendResponse({ operation, operationName, queryHash, response }) {
+        async willSendResponse({ operation, operationName, queryHash, request, response }) {
           const result = response.body.kind === 'single' ? response.body.singleResult : undefined;
           log.info(
             {
+              request: request.http?.headers.get('x-request-id') ?? null,
+              client: clientOf(request.http?.headers),
               operation: operationName ?? null,
               kind: operation?.operation ?? null,
               hash: queryHash?.slice(0, 16) ?? null,

@@ -1,23 +1,34 @@
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
-import { expressMiddleware } from '@as-integrations/express5';
 import type { GraphQLSchema } from 'graphql';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import { CallerError, invariant, OutsideError } from '../domain/errors.ts';
+import type { ShownMeters } from '../ports/Meters.ts';
+import type { Tracer } from '../ports/Tracer.ts';
+import { answer } from './answer.ts';
 import { createContext, type Context } from './context.ts';
+import { clearSameSite } from './crossSite.ts';
 import { errorFormatter } from './errors.ts';
+import { front } from './front.ts';
 import { healthPages } from './health.ts';
 import { idePages } from './ide.ts';
 import { MAX_TOKENS, OPERATION_LIMITS, type OperationLimits } from './limits.ts';
+import { listener } from './listener.ts';
+import { metricsPage, metricsPlugin, serverMeters } from './metrics.ts';
+import { persistedDocuments } from './persisted.ts';
 import { limitsPlugin, logPlugin, retryPlugin, schemaPlugin } from './plugins.ts';
 import { resolvers } from './resolvers/index.ts';
+import type { Safelist } from './safelist.ts';
 import { readSchema } from './schema.ts';
+import { HTTP_SETTINGS, type HttpSettings } from './settings.ts';
+import { statusPlugin } from './status.ts';
 import { streamHandler } from './stream.ts';
+import { traced } from './traced.ts';
 
 export interface ServerOptions {
   readonly catalog: Catalog;
@@ -26,25 +37,31 @@ export interface ServerOptions {
   readonly port: number;
   readonly log: Logger;
   readonly limits?: OperationLimits;
-  /** Largest request body in bytes. */
-  readonly bodyBytes?: number;
+  readonly http?: Partial<HttpSettings>;
+  /** The operations this server runs; without it, any within the limits. */
+  readonly safelist?: Safelist;
+  /** Shown at GET /metrics. */
+  readonly meters?: ShownMeters;
+  readonly tracer?: Tracer;
 }
 
 export interface RunningServer {
   /** Of the GraphQL endpoint, e.g. `http://127.0.0.1:4000/graphql`. */
   readonly url: string;
-  /** Stops taking requests, cuts streams off, finishes what else is under way (10 s at most), then resolves. */
+  /** Says 503 at /ready, then stops taking requests, cuts streams off, finishes what else is under way (for shutdownSeconds at most), then resolves. */
   close(): Promise<void>;
 }
 
-/** Serves the catalog over HTTP: POST and GET /graphql, subscriptions at POST /graphql/stream, the IDE page, /health and /ready. */
+/** Serves the catalog over HTTP: POST and GET /graphql, subscriptions at POST /graphql/stream, the IDE page, /health, /ready and /metrics. */
 export async function createServer(options: ServerOptions): Promise<RunningServer> {
   const { catalog, log } = options;
+  const settings = { ...HTTP_SETTINGS, ...options.http };
   const app = express();
-  // Who is told to try again in some seconds finds its connection still open, not closing under its next request.
-  const http = createHttpServer({ headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 }, app);
+  const http = listener(settings, app);
   const formatError = errorFormatter(log);
   const limits = options.limits ?? OPERATION_LIMITS;
+  const { meters, safelist } = options;
+  const measured = meters === undefined ? undefined : serverMeters(meters, catalog, safelist?.names);
   let schema: GraphQLSchema | undefined;
   const apollo = new ApolloServer<Context>({
     typeDefs: await readSchema(),
@@ -53,7 +70,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     csrfPrevention: true,
     includeStacktraceInErrorResponses: false,
     maxRecursiveSelections: true,
-    persistedQueries: false,
+    persistedQueries: { cache: persistedDocuments(options.safelist) },
     stopOnTerminationSignals: false,
     parseOptions: { maxTokens: MAX_TOKENS },
     formatError,
@@ -62,29 +79,35 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       ApolloServerPluginLandingPageDisabled(),
       // On by default, and it wraps every resolver of the schema for hints this schema does not have.
       ApolloServerPluginCacheControlDisabled(),
-      ApolloServerPluginDrainHttpServer({ httpServer: http }),
+      ApolloServerPluginDrainHttpServer({ httpServer: http, stopGracePeriodMillis: settings.shutdownSeconds * 1000 }),
       // Answers pass through the last plugin last: the log sees the cost.
-      limitsPlugin(limits),
+      limitsPlugin(limits, options.safelist),
+      statusPlugin(),
       retryPlugin(),
       schemaPlugin((made) => (schema = made)),
       logPlugin(log),
+      ...(measured === undefined ? [] : [metricsPlugin(measured)]),
     ],
   });
   await apollo.start();
   invariant(schema !== undefined, 'the server started without its schema');
   app.disable('x-powered-by');
   app.set('etag', false);
-  app.use(securityHeaders);
-  app.use(healthPages(catalog));
+  app.use(front(options.host, settings));
+  let draining = false;
+  app.use(healthPages(catalog, () => draining));
+  if (meters !== undefined) app.use(metricsPage(meters));
   app.use(idePages(catalog));
-  const streams = streamHandler({ catalog, schema, limits, log, formatError });
-  app.use('/graphql/stream', express.json({ limit: options.bodyBytes ?? 256 * 1024 }), emptyBody, streams.handle);
-  app.use(
-    '/graphql',
-    express.json({ limit: options.bodyBytes ?? 256 * 1024 }),
-    emptyBody,
-    expressMiddleware(apollo, { context: async () => createContext(catalog) }),
-  );
+  const streams = streamHandler({ catalog, schema, limits, log, formatError, ...(safelist === undefined ? {} : { safelist }) });
+  meters?.gauge('streams_open', 'Subscriptions under way.', () => streams.open());
+  const body = express.json({ limit: settings.bodyBytes });
+  app.use('/graphql/stream', body, emptyBody, streams.handle);
+  const expired = (seconds: number): void => {
+    measured?.operation('expired', null, 'timed_out', seconds, undefined);
+    log.warn({ ms: Math.round(seconds * 1000) }, 'an operation took longer than it may');
+  };
+  const context = async (): Promise<Context> => createContext(catalog);
+  app.use('/graphql', body, emptyBody, clearSameSite, traced(options.tracer, answer(apollo, settings, context, expired)));
   app.use((_request, response) => {
     response.status(404).json({ errors: [{ message: 'nothing here: the API is at /graphql', extensions: { code: 'NOT_FOUND' } }] });
   });
@@ -97,16 +120,15 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   }
   const { port } = http.address() as AddressInfo;
   const close = async (): Promise<void> => {
+    draining = true;
+    // Whoever balances load sees /ready fail, and sends no more, before connections are refused.
+    await new Promise((resolve) => setTimeout(resolve, settings.drainSeconds * 1000));
     streams.close();
     await apollo.stop();
+    meters?.close();
   };
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   return { url: `http://${host}:${port}/graphql`, close };
-}
-
-function securityHeaders(_request: Request, response: Response, next: NextFunction): void {
-  response.set({ 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer', 'Cross-Origin-Resource-Policy': 'same-origin' });
-  next();
 }
 
 /** express leaves the body undefined where there is none or its type is not JSON; Apollo answers such requests itself. */

@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import { getOperationAST, GraphQLError, OperationTypeNode, parse, validate, type DocumentNode, type GraphQLFormattedError, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import { getOperationAST, GraphQLError, Kind, OperationTypeNode, parse, validate, type DocumentNode, type SelectionSetNode, type GraphQLFormattedError, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { createHandler } from 'graphql-sse';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -7,7 +7,10 @@ import { LIMITS } from '../catalog/limits.ts';
 import { CallerError, messageOf } from '../domain/errors.ts';
 import { createStreamContext, type Context } from './context.ts';
 import { Tally, writeEvents } from './eventFlow.ts';
-import { checkOperation, MAX_TOKENS, measureOperation, type OperationLimits } from './limits.ts';
+import { checkOperation, MAX_TOKENS, type OperationLimits } from './limits.ts';
+import { measureOperation } from './measure.ts';
+import type { Safelist } from './safelist.ts';
+import { checkVariables } from './variables.ts';
 
 export interface StreamOptions {
   readonly catalog: Catalog;
@@ -15,6 +18,7 @@ export interface StreamOptions {
   readonly limits: OperationLimits;
   readonly log: Logger;
   readonly formatError: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+  readonly safelist?: Safelist;
   /** Subscriptions at once. */
   readonly streams?: number;
 }
@@ -26,13 +30,15 @@ export interface StreamHandler {
   handle(request: Request, response: Response): Promise<void>;
   /** Cuts all open streams off, as if their clients had gone: they may last longer, or read slower, than a server that stops can wait. */
   close(): void;
+  /** Streams open now. */
+  open(): number;
 }
 
 /**
  * POST /graphql/stream: subscriptions by the GraphQL-over-SSE protocol, one connection each. Schema, limits and the shape of errors
  * are those of /graphql. When the client goes away its operation ends.
  */
-export function streamHandler({ catalog, schema, limits, log, formatError, streams = LIMITS.streams }: StreamOptions): StreamHandler {
+export function streamHandler({ catalog, schema, limits, log, formatError, safelist, streams = LIMITS.streams }: StreamOptions): StreamHandler {
   const open = new Set<Response>();
   const refuse = (response: Response, status: number, error: unknown): void => {
     const formatted = formatError(error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) }, error);
@@ -46,7 +52,7 @@ export function streamHandler({ catalog, schema, limits, log, formatError, strea
     }
     let read: { readonly document: DocumentNode; readonly operation: OperationDefinitionNode; readonly cost: number };
     try {
-      read = readOperation(schema, limits, request.body as unknown);
+      read = readOperation(schema, limits, safelist, request.body as unknown);
     } catch (error) {
       return refuse(response, 400, error);
     }
@@ -106,6 +112,7 @@ export function streamHandler({ catalog, schema, limits, log, formatError, strea
   };
   return {
     handle,
+    open: () => open.size,
     close: () => {
       for (const response of open) response.destroy();
     },
@@ -116,7 +123,7 @@ export function streamHandler({ catalog, schema, limits, log, formatError, strea
 const RETRY_SECONDS = 5;
 
 /** The subscription a body holds, checked and measured; throws GraphQLError, the first thing wrong with it. */
-function readOperation(schema: GraphQLSchema, limits: OperationLimits, body: unknown): { document: DocumentNode; operation: OperationDefinitionNode; cost: number } {
+function readOperation(schema: GraphQLSchema, limits: OperationLimits, safelist: Safelist | undefined, body: unknown): { document: DocumentNode; operation: OperationDefinitionNode; cost: number } {
   const { query, operationName, variables } = (typeof body === 'object' && body !== null ? body : {}) as { readonly [key: string]: unknown };
   if (typeof query !== 'string') throw badRequest('expected a JSON body like {"query": "subscription …", "variables": {…}}');
   const document = parse(query, { maxTokens: MAX_TOKENS });
@@ -124,9 +131,24 @@ function readOperation(schema: GraphQLSchema, limits: OperationLimits, body: unk
   if (wrong !== undefined) throw wrong;
   const operation = getOperationAST(document, typeof operationName === 'string' ? operationName : undefined);
   if (operation?.operation !== OperationTypeNode.SUBSCRIPTION) throw badRequest('here are subscriptions only: queries and mutations are answered at /graphql');
+  if (conditional(document, operation.selectionSet)) throw badRequest('a subscription cannot be skipped or included: leave @skip and @include to the fields inside it');
+  safelist?.check(document, typeof operationName === 'string' ? operationName : undefined);
+  checkVariables(variables);
   const measure = measureOperation(schema, document, operation, (typeof variables === 'object' && variables !== null ? variables : {}) as Readonly<Record<string, unknown>>);
   checkOperation(measure, limits);
   return { document, operation, cost: measure.cost };
+}
+
+/** Whether a root field, or a fragment around it, may be left out, which would leave nothing to subscribe to (GraphQL, section 5.2.4.1). */
+function conditional(document: DocumentNode, set: SelectionSetNode): boolean {
+  return set.selections.some((selection) => {
+    if (selection.directives?.some(({ name }) => name.value === 'skip' || name.value === 'include') === true) return true;
+    if (selection.kind === Kind.INLINE_FRAGMENT) return conditional(document, selection.selectionSet);
+    if (selection.kind !== Kind.FRAGMENT_SPREAD) return false;
+    // Validated: fragments exist, and none spreads itself.
+    const fragment = document.definitions.find((node) => node.kind === Kind.FRAGMENT_DEFINITION && node.name.value === selection.name.value);
+    return fragment?.kind === Kind.FRAGMENT_DEFINITION && conditional(document, fragment.selectionSet);
+  });
 }
 
 function badRequest(message: string): GraphQLError {

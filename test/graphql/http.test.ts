@@ -8,7 +8,7 @@ import { withServer } from './withServer.ts';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 test('the server over HTTP', async (t) => {
-  await withServer({ seed: { features: 10, layers: 1 }, server: { bodyBytes: 20_000 } }, async ({ url, base, send, catalog }) => {
+  await withServer({ seed: { features: 10, layers: 1 }, server: { http: { bodyBytes: 20_000 } } }, async ({ url, base, send, catalog }) => {
     const post = (body: string, headers: Record<string, string> = JSON_TYPE) => fetch(url, { method: 'POST', headers, body });
 
     await t.test('health and readiness', async () => {
@@ -34,9 +34,16 @@ test('the server over HTTP', async (t) => {
       const answer = await get('{ server { version } }', preflight);
       assert.equal(at((await answer.json()) as never, 'data.server.version'), '0.0.0-test');
       assert.equal((await get('mutation { patch(input: {model: "m", base: "b", features: []}) { userErrors { code } } }', preflight)).status, 405);
-      const blocked = await get('{ server { version } }', {});
-      assert.equal(blocked.status, 400);
-      assert.match(await blocked.text(), /CSRF/);
+      // What a page elsewhere can make a browser send: with Sec-Fetch-Site, or over plain HTTP without.
+      const browser = { 'user-agent': 'Mozilla/5.0 (X11) Firefox/140.0' };
+      for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'https://example.org' }, { referer: 'https://example.org/' }, browser] as Record<string, string>[]) {
+        const blocked = await get('{ server { version } }', headers);
+        assert.equal(blocked.status, 400, JSON.stringify(headers));
+        assert.match(await blocked.text(), /CSRF/);
+      }
+      for (const headers of [{}, { ...browser, 'sec-fetch-site': 'same-origin' }, { ...browser, 'sec-fetch-site': 'none' }] as Record<string, string>[]) {
+        assert.equal((await get('{ server { version } }', headers)).status, 200, JSON.stringify(headers));
+      }
       for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
         const form = await post('{"query":"{ server { version } }"}', { 'content-type': type });
         assert.equal(form.status, 400, type);
@@ -75,7 +82,7 @@ test('the server over HTTP', async (t) => {
 
     await t.test('the cost is told with the answer; introspection is open', async () => {
       const { extensions } = await send('{ models(first: 5) { nodes { name } } }');
-      assert.deepEqual(extensions, { cost: { found: 6, allowed: 100_000 } });
+      assert.deepEqual(extensions, { cost: { found: 6, allowed: 100_000, nodes: 6, depth: 3 } });
       const { data, errors } = await send(getIntrospectionQuery());
       assert.deepEqual(errors, []);
       const types = at(data, '__schema.types') as { name: string; description: string | null }[];

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildSchema, getIntrospectionQuery, Kind, parse, type OperationDefinitionNode } from 'graphql';
-import { checkOperation, measureOperation, OPERATION_LIMITS } from '../../src/graphql/limits.ts';
+import { checkOperation, OPERATION_LIMITS } from '../../src/graphql/limits.ts';
+import { measureOperation } from '../../src/graphql/measure.ts';
 import { readSchema } from '../../src/graphql/schema.ts';
 
 const schema = buildSchema(await readSchema());
@@ -13,7 +14,7 @@ function measure(source: string, variables: Record<string, unknown> = {}) {
 }
 
 test('an object costs 1, a leaf 0', () => {
-  assert.deepEqual(measure('{ server { version healthy } }'), { depth: 2, aliases: 0, cost: 1 });
+  assert.deepEqual(measure('{ server { version healthy } }'), { depth: 2, aliases: 0, cost: 1, rootFields: 1, directives: 0, introspection: 0, nodes: 1 });
 });
 
 test('a connection costs its page: nodes and edges times first, given, defaulted or by variable', () => {

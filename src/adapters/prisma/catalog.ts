@@ -1,18 +1,24 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Pool } from 'pg';
+import { Pool, type PoolConfig } from 'pg';
 import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
 import type { CatalogReader } from '../../ports/CatalogReader.ts';
 import type { CatalogWriter } from '../../ports/CatalogWriter.ts';
 import type { FeatureSearch } from '../../ports/FeatureSearch.ts';
+import type { Tracer } from '../../ports/Tracer.ts';
 import { startEmbedded } from './embedded.ts';
 import { PrismaClient } from './generated/client.ts';
 import { migrate } from './migrate.ts';
 import { PostgresReader } from './PostgresReader.ts';
 import { PostgresSearch } from './PostgresSearch.ts';
 import { PostgresWriter } from './PostgresWriter.ts';
+import { traceStatements } from './traceStatements.ts';
 
 /** Oldest server the SQL is written for. */
 const MINIMUM_VERSION = 150_000;
+
+/** How long after its time a statement's end is waited for, and how long a connection is. */
+const SILENCE_MS = 5000;
+const CONNECT_MS = 10_000;
 
 export interface CatalogOptions {
   /** Data folder; the embedded server lives in <home>/postgres. */
@@ -23,6 +29,10 @@ export interface CatalogOptions {
   readonly migrate?: boolean;
   /** Connections at most (default 10). */
   readonly connections?: number;
+  /** A statement that takes longer is ended by the server; as long as it wants when absent. For reading: loading takes its time. */
+  readonly statementSeconds?: number;
+  /** Each statement of the pool is a span. */
+  readonly tracer?: Tracer;
   /** Called with the text of every SQL statement sent. */
   readonly onStatement?: (sql: string) => void;
 }
@@ -35,6 +45,8 @@ export interface Catalog {
   readonly url: string;
   /** Migrations that opening applied. */
   readonly migrated: readonly string[];
+  /** Connections open, those of them unused, and requests waiting for one. */
+  connections(): { readonly total: number; readonly idle: number; readonly waiting: number };
   /** Ends the connections and, when this was its last user, the embedded server. */
   close(): Promise<void>;
 }
@@ -42,21 +54,35 @@ export interface Catalog {
 /** Opens the catalog's database: the one at `databaseUrl`, otherwise the embedded one of `home`. */
 export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
   const server = options.databaseUrl === undefined ? await startEmbedded(options.home) : { url: options.databaseUrl, stop: async () => undefined };
-  const pool = new Pool({ connectionString: server.url, max: options.connections ?? 10, allowExitOnIdle: true });
+  const pool = new Pool({
+    connectionString: server.url,
+    max: options.connections ?? 10,
+    allowExitOnIdle: true,
+    keepAlive: true,
+    ...limitsOf(options.statementSeconds),
+  });
   // An idle connection that the server cuts is replaced at the next query, which reports what is wrong if anything is.
   pool.on('error', () => undefined);
   if (options.onStatement !== undefined) observe(pool, options.onStatement);
+  if (options.tracer !== undefined) traceStatements(pool, options.tracer);
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= Promise.all([prisma.$disconnect(), pool.end()]).then(() => server.stop()));
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
   try {
     if (options.databaseUrl !== undefined) await checkServer(pool);
     const migrated = options.migrate === false ? [] : await migrate(server.url);
-    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), url: server.url, migrated, close };
+    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), url: server.url, migrated, connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** A statement ends in PostgreSQL when its time is over; a server that no longer answers at all is given up a little later. */
+function limitsOf(seconds: number | undefined): PoolConfig {
+  if (seconds === undefined) return {};
+  const ms = Math.ceil(seconds * 1000);
+  return { statement_timeout: ms, query_timeout: ms + SILENCE_MS, connectionTimeoutMillis: Math.min(ms, CONNECT_MS) };
 }
 
 async function checkServer(pool: Pool): Promise<void> {
