@@ -4,6 +4,7 @@ import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
 import type { CatalogReader } from '../../ports/CatalogReader.ts';
 import type { CatalogWriter } from '../../ports/CatalogWriter.ts';
 import type { FeatureSearch } from '../../ports/FeatureSearch.ts';
+import type { SearchOutbox } from '../../ports/SearchOutbox.ts';
 import type { Tracer } from '../../ports/Tracer.ts';
 import { startEmbedded } from './embedded.ts';
 import { PrismaClient } from './generated/client.ts';
@@ -11,6 +12,7 @@ import { migrate } from './migrate.ts';
 import { PostgresReader } from './PostgresReader.ts';
 import { PostgresSearch } from './PostgresSearch.ts';
 import { PostgresWriter } from './PostgresWriter.ts';
+import { searchOutbox } from './searchOutbox.ts';
 import { traceStatements } from './traceStatements.ts';
 
 /** Oldest server the SQL is written for. */
@@ -41,6 +43,8 @@ export interface Catalog {
   readonly reader: CatalogReader;
   readonly writer: CatalogWriter;
   readonly search: FeatureSearch;
+  /** What a search server beside the database has yet to be told. */
+  readonly outbox: SearchOutbox;
   /** With the password: not for logs. */
   readonly url: string;
   /** Migrations that opening applied. */
@@ -71,7 +75,7 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
   try {
     if (options.databaseUrl !== undefined) await checkServer(pool);
     const migrated = options.migrate === false ? [] : await migrate(server.url);
-    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), url: server.url, migrated, connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }), close };
+    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), outbox: searchOutbox(pool), url: server.url, migrated, connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }), close };
   } catch (error) {
     await close();
     throw error;
