@@ -55,7 +55,7 @@ const place = (hit: SearchHit, ids: readonly number[]): string => `${ids.indexOf
 const placeOf = ({ engine, hits }: SearchPage): SearchRequest['after'] => ({ engine, position: hits.at(-1)!.position });
 
 /** query → places of all hits, and how they were found. */
-const TABLE: readonly (readonly [query: string, hits: readonly string[], matched: 'words' | 'similar'])[] = [
+const TABLE: readonly (readonly [query: string, hits: readonly string[], matched: 'words' | 'prefix' | 'similar'])[] = [
   ['parenthesis', ['0/0', '0/1'], 'words'],
   ['PARENTHESIS', ['0/0', '0/1'], 'words'],
   ['closing parenthesis', ['0/0'], 'words'],
@@ -68,8 +68,8 @@ const TABLE: readonly (readonly [query: string, hits: readonly string[], matched
   ['run', ['0/6'], 'words'],
   ['jump verb', ['0/6'], 'words'],
   ['the noun', ['0/3'], 'words'],
-  ['paren', ['0/0', '0/1'], 'words'],
-  ['closing bra', ['1/0'], 'words'],
+  ['paren', ['0/0', '0/1'], 'prefix'],
+  ['closing bra', ['1/0'], 'prefix'],
   ['div', ['0/4'], 'words'],
   ['<div>', ['0/4'], 'words'],
   ['script alert', ['0/5'], 'words'],

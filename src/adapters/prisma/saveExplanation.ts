@@ -8,7 +8,7 @@ import { storable } from './copyTable.ts';
 import { lockDictionary } from './loadDictionary.ts';
 import { natural } from './pack.ts';
 import { packFragments, packJudgedOn, sharedLists } from './packFragments.ts';
-import { wordsOf } from './words.ts';
+import { wordsOf } from '../../domain/words.ts';
 import { RANKING_SCORER, checkedExplanation, saveRun, saveWords } from './writeExplanations.ts';
 
 /** A single feature does not wait longer for a load of its dictionary. */

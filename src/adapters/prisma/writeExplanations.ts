@@ -6,7 +6,7 @@ import type { ExplanationsLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { finite, natural } from './pack.ts';
 import { packFragments, packJudgedOn } from './packFragments.ts';
-import { wordsOf } from './words.ts';
+import { wordsOf } from '../../domain/words.ts';
 
 /** The instrument whose value ranks features, whoever the judge: values of other instruments do not compare with it. */
 export const RANKING_SCORER = 'simulation-top-random';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ExplainOutcome, FeatureAnalysis } from '../../../src/domain/feature.ts';
+import { END } from '../../../src/adapters/prisma/searchWindow.ts';
 import { openCatalog } from '../../../src/adapters/prisma/catalog.ts';
 import { MODEL, makeConfig, makeExplanation, makeFeature, makeLoad, makeRun } from '../../helpers/catalogData.ts';
 import { withCatalog } from '../../helpers/withCatalog.ts';
@@ -68,9 +69,10 @@ test('no read scans a big table', () =>
           }
         }
       }
-      for (const query of ['marker17', 'comma bracket', '"city after verb"', 'comma -name', 'mark', 'braket aftr', 'bracket month or digit']) {
+      for (const query of ['marker17', 'after', 'comm*', 'comma bracket', '"city after verb"', 'comma -name', 'mark', 'braket aftr', 'bracket month or digit']) {
         await search.search({ query, prefix: null, explainers: null, dictionaryIds: ids, minScore: 0.5, first: 20, after: null });
-        await search.search({ query, prefix: null, explainers: null, dictionaryIds: null, minScore: null, first: 20, after: { engine: 'postgres', position: [0.1, ids[0]!, 7, 'pattern-v1'] } });
+        await search.search({ query, prefix: null, explainers: null, dictionaryIds: null, minScore: null, first: 20, after: { engine: 'postgres', position: ['words', 0, END, 0.1, ids[0]!, 7, 'pattern-v1'] } });
+        await search.facets({ query, prefix: null, explainers: ['pattern-v1'], dictionaryIds: null, minScore: null }, { engine: 'postgres', matched: 'prefix' });
       }
       await assert.rejects(search.search({ query: '-comma', prefix: null, explainers: null, dictionaryIds: null, minScore: null, first: 20, after: null }));
     };
@@ -86,7 +88,7 @@ test('no read scans a big table', () =>
     assert.deepEqual(await scans(), before);
     const used = await sql<{ name: string }>('SELECT indexrelname AS name FROM pg_stat_user_indexes WHERE idx_scan > 0');
     const names = new Set(used.map((row) => row.name));
-    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'output_edge_tokens_idx', 'output_edge_sources_idx', 'token_text_idx', 'explanation_search_idx', 'explanation_word_trigram_idx']) {
+    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'output_edge_tokens_idx', 'output_edge_sources_idx', 'token_text_idx', 'explanation_search_idx', 'explanation_word_trigram_idx', 'explanation_word_prefix_idx']) {
       assert.ok(names.has(name), `${name} is used`);
     }
     // The counter does count.
