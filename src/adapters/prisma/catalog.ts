@@ -67,6 +67,8 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
   });
   // An idle connection that the server cuts is replaced at the next query, which reports what is wrong if anything is.
   pool.on('error', () => undefined);
+  // One that is cut while in use fails its statement; without a listener it would end the process too.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   if (options.onStatement !== undefined) observe(pool, options.onStatement);
   if (options.tracer !== undefined) traceStatements(pool, options.tracer);
   let closed: Promise<void> | undefined;

@@ -17,6 +17,10 @@ const LINGER_MS = 300;
 /** How long the first user has to connect. */
 const FIRST_USER_MS = 30_000;
 
+/** A server that ends so soon after its start, so many times in a row, is not started again. */
+const EARLY_MS = 5000;
+const MOST_EARLY = 3;
+
 /** What the keeper prints, once, on its standard output. */
 export type KeeperReport = { kind: 'ready' } | { kind: 'other' } | { kind: 'failed'; caller: boolean; message: string };
 
@@ -72,7 +76,9 @@ async function keep(home: string): Promise<void> {
     await rm(files.lock, { force: true });
   };
   try {
-    const postgres = await startPostgres(home, await password(files));
+    const secret = await password(files);
+    let postgres = await startPostgres(home, secret);
+    let restarting: Promise<void> | undefined;
     const token = randomBytes(24).toString('base64url');
     const users = new Set<Socket>();
     let stopping: Promise<void> | undefined;
@@ -80,6 +86,7 @@ async function keep(home: string): Promise<void> {
       (stopping ??= (async () => {
         server.close();
         await rm(files.state, { force: true });
+        await restarting?.catch(() => undefined);
         await postgres.stop();
         await rm(files.lock, { force: true });
         // Their closing is the sign that everything is down.
@@ -121,7 +128,17 @@ async function keep(home: string): Promise<void> {
     if (address === null || typeof address === 'string') throw new Error('no control port');
     process.on('SIGTERM', () => void stop());
     process.on('SIGINT', () => void stop());
-    void postgres.ended.then(() => stop());
+    const watch = async (started: number, early: number): Promise<void> => {
+      await postgres.ended;
+      if (stopping !== undefined) return;
+      // It crashed, or somebody stopped it. Its users find it again where it was.
+      const soon = Date.now() - started < EARLY_MS ? early + 1 : 0;
+      if (soon > MOST_EARLY) return stop();
+      restarting = startPostgres(home, secret, Number(new URL(postgres.url).port)).then((next) => void (postgres = next));
+      if (!(await restarting.then(() => true, () => false))) return stop();
+      return watch(Date.now(), soon);
+    };
+    void watch(Date.now(), 0);
     const state: KeeperState = { pid: process.pid, port: address.port, token, url: postgres.url };
     await writePrivate(files.state, JSON.stringify(state));
     await report({ kind: 'ready' });

@@ -43,14 +43,20 @@ const SETTINGS: Readonly<Record<string, string>> = {
 
 export interface PostgresProcess {
   readonly url: string;
+  /** Of the server, whose end is everything's. */
+  readonly pid: number;
   /** Resolves when the server has ended, for whatever reason. */
   readonly ended: Promise<void>;
   /** Asks the server to end sessions and stop (fast shutdown); resolves when it has. */
   stop(): Promise<void>;
 }
 
-/** Creates the data directory when there is none, clears what a crash left, and starts the server. One caller a home at a time. */
-export async function startPostgres(home: string, password: string): Promise<PostgresProcess> {
+/**
+ * Creates the data directory when there is none, clears what a crash left, and starts the server. One caller a home at a time.
+ *
+ * @param wanted port of loopback to listen on; any free one when absent.
+ */
+export async function startPostgres(home: string, password: string, wanted?: number): Promise<PostgresProcess> {
   const files = embeddedFiles(home);
   const [binaries, user] = await Promise.all([findBinaries(), serverUser()]);
   const version = await readOptional(`${files.data}/PG_VERSION`);
@@ -62,7 +68,7 @@ export async function startPostgres(home: string, password: string): Promise<Pos
     );
   }
   await clearStaleServer(files);
-  const port = await freePort();
+  const port = wanted ?? (await freePort());
   const { child, ended } = await spawnServer(files, binaries, user, port);
   const url = (database: string): string => `postgresql://${USER}:${password}@127.0.0.1:${port}/${database}`;
   const stop = async (): Promise<void> => {
@@ -77,7 +83,12 @@ export async function startPostgres(home: string, password: string): Promise<Pos
     await stop();
     throw error;
   }
-  return { url: url(DATABASE), ended, stop };
+  return { url: url(DATABASE), pid: await postmasterId(files), ended, stop };
+}
+
+/** Not always the child's: where another user runs the server, something in between may have started it. */
+async function postmasterId(files: EmbeddedFiles): Promise<number> {
+  return Number((await readOptional(`${files.data}/postmaster.pid`))?.split('\n')[0]);
 }
 
 async function initialise(files: EmbeddedFiles, binaries: Binaries, user: ServerUser | null, password: string): Promise<void> {

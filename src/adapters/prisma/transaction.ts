@@ -22,6 +22,8 @@ export async function transaction<T>(pool: Pool, work: (client: PoolClient) => P
 }
 
 const UNIQUE_VIOLATION = '23505';
+/** A statement was ended because its time (statement_timeout) was over. */
+const QUERY_CANCELED = '57014';
 
 /** What the database or its driver threw, as one of the project's errors. */
 export function databaseError(error: unknown): Error {
@@ -29,6 +31,9 @@ export function databaseError(error: unknown): Error {
   const { code, detail } = error as { code?: unknown; detail?: unknown };
   if (code === UNIQUE_VIOLATION) {
     return new CallerError('BAD_INPUT', `the same row comes twice: ${String(detail ?? messageOf(error))}`, { cause: error });
+  }
+  if (code === QUERY_CANCELED) {
+    return new CallerError('TIMED_OUT', 'the database took too long over this and gave it up: ask for less at once', { cause: error });
   }
   return new OutsideError('postgres', `the database failed: ${messageOf(error)}`, { cause: error });
 }

@@ -146,6 +146,20 @@ test('a keeper killed alone: the next start replaces its server', () =>
     await end(child, 'SIGKILL');
   }));
 
+test('a server that is stopped or killed while used comes back at the same address', () =>
+  withSharedHome(async (home) => {
+    const { child, url } = await userProcess(home);
+    await sql(url, 'CREATE TABLE nine AS SELECT 9 AS answer');
+    for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+      const server = (await postmaster(home))!;
+      process.kill(server, signal);
+      await until('another server runs', async () => ![null, server].includes(await postmaster(home)));
+      await until('it answers', () => sql(url, 'SELECT answer FROM nine').then(([row]) => row?.['answer'] === 9, () => false));
+    }
+    await end(child, 'stop');
+    assert.equal(await postmaster(home), null);
+  }));
+
 test('leftovers of crashes do not hinder: half-made data, stale locks, a process id taken by another', () =>
   withHome(async (home) => {
     const files = embeddedFiles(home);
