@@ -1,9 +1,12 @@
 import type { Catalog } from '../catalog/catalog.ts';
+import { OWNER, type Viewer } from '../domain/viewer.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
 
 /** What resolvers of one request share. */
 export interface Context {
+  /** What the viewer may see and do of it. */
   readonly catalog: Catalog;
+  readonly viewer: Viewer;
   readonly loaders: Loaders;
   /** In subscriptions. */
   readonly stream?: StreamSide;
@@ -17,12 +20,12 @@ export interface StreamSide {
   sent(events: number): Promise<void>;
 }
 
-export function createContext(catalog: Catalog): Context {
-  return { catalog, loaders: createLoaders(catalog.reader) };
+export function createContext(catalog: Catalog, viewer: Viewer = OWNER): Context {
+  return { catalog, viewer, loaders: createLoaders(catalog.reader) };
 }
 
 /** For one subscription: each of its events reads the catalog afresh, so that a long stream holds no more than one event has read. */
-export function createStreamContext(catalog: Catalog, { signal, sent }: StreamSide): Context {
+export function createStreamContext(catalog: Catalog, { signal, sent }: StreamSide, viewer: Viewer = OWNER): Context {
   let loaders = createLoaders(catalog.reader);
   const stream: StreamSide = {
     signal,
@@ -33,6 +36,7 @@ export function createStreamContext(catalog: Catalog, { signal, sent }: StreamSi
   };
   return {
     catalog,
+    viewer,
     stream,
     get loaders() {
       return loaders;
