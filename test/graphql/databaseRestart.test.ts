@@ -44,11 +44,11 @@ test('PostgreSQL stopped, killed and started under load: errors say so meanwhile
       log: pino({ level: 'silent' }),
     });
     const ready = async (): Promise<number> => (await fetch(new URL('/ready', server.url))).status;
-    let stopped = false;
+    const stop = new AbortController();
     const codes = new Map<string, number>();
     const total = (code: string): number => codes.get(code) ?? 0;
     const reading = Array.from({ length: READERS }, async (_, reader) => {
-      for (let i = reader; !stopped; i++) {
+      for (let i = reader; !stop.signal.aborted; i++) {
         const { status, errors } = await send(server.url, READS[i % READS.length]!);
         assert.equal(status, 200);
         const code = String(errors[0]?.extensions['code'] ?? 'ok');
@@ -81,7 +81,7 @@ test('PostgreSQL stopped, killed and started under load: errors say so meanwhile
       assert.deepEqual([...codes.keys()].sort(), ['SERVICE_UNAVAILABLE', 'ok']);
       t.diagnostic(JSON.stringify(Object.fromEntries(codes)));
     } finally {
-      stopped = true;
+      stop.abort();
       await Promise.allSettled(reading).then((all) => assert.deepEqual(all.filter(({ status }) => status === 'rejected'), []));
       await server.close();
       await catalog.close();

@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { startEmbedded } from '../../../src/adapters/prisma/embedded.ts';
@@ -154,7 +155,7 @@ test('a server that is stopped or killed while used comes back at the same addre
       const server = (await postmaster(home))!;
       process.kill(server, signal);
       await until('another server runs', async () => ![null, server].includes(await postmaster(home)));
-      await until('it answers', () => sql(url, 'SELECT answer FROM nine').then(([row]) => row?.['answer'] === 9, () => false));
+      await until('it answers', () => sql(url, 'SELECT answer FROM nine').then((rows) => isDeepStrictEqual(rows, [{ answer: 9 }]), () => false));
     }
     await end(child, 'stop');
     assert.equal(await postmaster(home), null);
