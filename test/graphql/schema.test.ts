@@ -119,3 +119,60 @@ test('every type is reachable and every resolver resolves something of the contr
     for (const field of Object.keys(fields)) assert.ok(type.getFields()[field] !== undefined, `${typeName}.${field} is not in the schema`);
   }
 });
+
+test('what is deprecated says in its reason what to use instead, and that exists', () => {
+  const fieldNames = new Set(objects.flatMap((type) => Object.keys(type.getFields())));
+  const reasons: [string, string][] = [];
+  for (const type of objects) {
+    for (const field of Object.values(type.getFields())) {
+      if (typeof field.deprecationReason === 'string') reasons.push([`${type.name}.${field.name}`, field.deprecationReason]);
+      for (const argument of field.args) if (typeof argument.deprecationReason === 'string') reasons.push([`${type.name}.${field.name}(${argument.name}:)`, argument.deprecationReason]);
+    }
+  }
+  assert.ok(reasons.length > 0);
+  for (const [where, reason] of reasons) {
+    const named = [...reason.matchAll(/`(?:\w+\.)?(\w+)`/g)].map((match) => match[1]!);
+    assert.ok(named.some((name) => fieldNames.has(name) || schema.getType(name) !== undefined), `${where}: "${reason}" names no field in backticks to use instead`);
+  }
+});
+
+test('names: types in PascalCase, fields and arguments in camelCase, enum values in capitals, no type name repeated', () => {
+  const wrong: string[] = [];
+  const need = (name: string, pattern: RegExp, where: string): void => {
+    if (!pattern.test(name)) wrong.push(`${where} ${name}`);
+  };
+  for (const type of types) {
+    need(type.name, /^[A-Z][A-Za-z0-9]*$/, 'type');
+    if (isEnumType(type)) for (const value of type.getValues()) need(value.name, /^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/, type.name);
+    if (isInputObjectType(type)) {
+      assert.match(type.name, /(Input|Filter|Range|Target|Choice|Order)$/, `input ${type.name} says by its end what it is`);
+      for (const field of Object.values(type.getFields())) need(field.name, /^[a-z][A-Za-z0-9]*$/, type.name);
+    }
+    if (!isObjectType(type) && !isInterfaceType(type)) continue;
+    for (const field of Object.values(type.getFields())) {
+      need(field.name, /^[a-z][A-Za-z0-9]*$/, type.name);
+      for (const argument of field.args) need(argument.name, /^[a-z][A-Za-z0-9]*$/, `${type.name}.${field.name}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('every connection has one edge type of its own', () => {
+  const owners = new Map<string, string[]>();
+  for (const type of objects.filter(({ name }) => name.endsWith('Connection'))) {
+    const edge = getNamedType(type.getFields()['edges']!.type).name;
+    owners.set(edge, [...(owners.get(edge) ?? []), type.name]);
+  }
+  assert.deepEqual([...owners].filter(([, of]) => of.length > 1), []);
+});
+
+test('lists hold no nulls, except the texts and nodes that may be missing', () => {
+  const holed: string[] = [];
+  for (const type of objects) {
+    for (const field of Object.values(type.getFields())) {
+      const bare = isNonNullType(field.type) ? field.type.ofType : field.type;
+      if (isListType(bare) && !isNonNullType(bare.ofType)) holed.push(`${type.name}.${field.name}`);
+    }
+  }
+  assert.deepEqual(holed.sort(), ['Exemplar.texts', 'Query.nodes']);
+});
