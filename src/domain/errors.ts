@@ -39,7 +39,9 @@ export type CallerErrorCode =
   | 'MODEL_UNAVAILABLE'
   | 'STALE_OUTPUT'
   | 'BUSY'
-  | 'TIMED_OUT';
+  | 'TIMED_OUT'
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN';
 
 export class CallerError extends Error {
   override readonly name: string = 'CallerError';

@@ -4,10 +4,12 @@ import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
 import type { CatalogReader } from '../../ports/CatalogReader.ts';
 import type { CatalogWriter } from '../../ports/CatalogWriter.ts';
 import type { FeatureSearch } from '../../ports/FeatureSearch.ts';
+import type { KeyStore } from '../../ports/KeyStore.ts';
 import type { SearchOutbox } from '../../ports/SearchOutbox.ts';
 import type { Tracer } from '../../ports/Tracer.ts';
 import { startEmbedded } from './embedded.ts';
 import { PrismaClient } from './generated/client.ts';
+import { keyStore } from './keyStore.ts';
 import { migrate } from './migrate.ts';
 import { PostgresReader } from './PostgresReader.ts';
 import { PostgresSearch } from './PostgresSearch.ts';
@@ -45,6 +47,8 @@ export interface Catalog {
   readonly search: FeatureSearch;
   /** What a search server beside the database has yet to be told. */
   readonly outbox: SearchOutbox;
+  /** Who may ask for what. */
+  readonly keys: KeyStore;
   /** With the password: not for logs. */
   readonly url: string;
   /** Migrations that opening applied. */
@@ -77,7 +81,7 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
   try {
     if (options.databaseUrl !== undefined) await checkServer(pool);
     const migrated = options.migrate === false ? [] : await migrate(server.url);
-    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), outbox: searchOutbox(pool), url: server.url, migrated, connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }), close };
+    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), outbox: searchOutbox(pool), keys: keyStore(pool), url: server.url, migrated, connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }), close };
   } catch (error) {
     await close();
     throw error;

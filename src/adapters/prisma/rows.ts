@@ -7,7 +7,7 @@ import type { Dictionary, ExplanationSummary, Model, PatchRun as StoredPatchRun,
 import { unpackHistogram, unpackLogits, unpackNeighbours } from './pack.ts';
 
 export function modelRow(row: Model): ModelRow {
-  const { id: _, parameters, ...rest } = row;
+  const { id: _, restricted: __, parameters, ...rest } = row;
   return { ...rest, parameters: Number(parameters) };
 }
 
