@@ -1,8 +1,10 @@
 import type { ClientBase } from 'pg';
 import type { SearchCount, SearchHit, SearchOrder, SearchPosition } from '../../ports/FeatureSearch.ts';
+import { END, WHOLE, isPlace, isSmallest } from './searchKeys.ts';
+import type { Window } from './searchKeys.ts';
 import type { SearchStatistics } from './searchStatistics.ts';
-import { END, WHOLE, rankWindow } from './searchWindow.ts';
-import type { HitKey, RankedHit, Sought, Window } from './searchWindow.ts';
+import { rankWindow } from './searchWindow.ts';
+import type { HitKey, RankedHit, Sought } from './searchWindow.ts';
 
 /** Up to about so many matches are all ranked, ... */
 const RANK_ALL = 1000;
@@ -57,8 +59,9 @@ export async function findPage(client: ClientBase, statistics: SearchStatistics,
   let share = BAND / Math.max(1, expected);
   while (hits.length <= first && from < end) {
     const to = Math.min(end, await statistics.after(client, from, share));
-    const ranked = await rankWindow(client, sought, { from, to }, first + 1 - hits.length, null, to - from > 1 ? CAP : null);
-    if (ranked.matches > CAP && to - from > 1) {
+    const cap = isSmallest({ from, to }) ? null : CAP;
+    const ranked = await rankWindow(client, sought, { from, to }, first + 1 - hits.length, null, cap);
+    if (cap !== null && ranked.matches > cap) {
       share /= STEP;
       continue;
     }
@@ -91,7 +94,7 @@ export function positionOf(mode: string, { window, relevance, dictionaryId, inde
 export function placeOf(position: SearchPosition): { readonly mode: string; readonly place: Place } | null {
   const [mode, from, to, relevance, dictionaryId, index, explainer] = position;
   const whole = (value: unknown, below: number): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < below;
-  if (typeof mode !== 'string' || !whole(from, END) || !whole(to, END + 1) || from >= to) return null;
+  if (typeof mode !== 'string' || typeof from !== 'number' || typeof to !== 'number' || !isPlace(from) || !isPlace(to) || from >= to) return null;
   if (typeof relevance !== 'number' || !whole(dictionaryId, 2 ** 31) || !whole(index, 2 ** 31) || typeof explainer !== 'string') return null;
   return { mode, place: { window: { from, to }, hit: { relevance, dictionaryId, index, explainer } satisfies Pick<SearchHit, keyof HitKey> } };
 }

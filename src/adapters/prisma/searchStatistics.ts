@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
-import { Conditions, END } from './searchWindow.ts';
+import { END, roundedEnd } from './searchKeys.ts';
+import { Conditions } from './searchWindow.ts';
 import type { Sought } from './searchWindow.ts';
 
 /** How long what the server knew of the distribution of places is believed; it changes only with ANALYZE. */
@@ -20,11 +21,10 @@ export class SearchStatistics {
     return rows[0]!['QUERY PLAN'][0].Plan['Plan Rows'];
   }
 
-  /** The place before which about `share` more of all explanations lie than before `from`; greater than `from`, at most END. */
+  /** The place before which about `share` more of all explanations lie than before `from`; rounded up to where a window may end. */
   async after(client: ClientBase, from: number, share: number): Promise<number> {
     const places = await this.#places(client);
-    const place = quantile(places, shareBefore(places, from) + share);
-    return Math.min(END, Math.max(from + 1, Math.ceil(place)));
+    return roundedEnd(from, quantile(places, shareBefore(places, from) + share));
   }
 
   async #places(client: ClientBase): Promise<readonly number[]> {

@@ -1,16 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { SearchFilter, SearchHit } from '../../ports/FeatureSearch.ts';
-
-/** Places (see the migration of search) run from 0 to this, exclusive; ascending = better explained first. */
-export const END = 1001 * 2 ** 32;
-
-/** A range of places: [from, to). */
-export interface Window {
-  readonly from: number;
-  readonly to: number;
-}
-
-export const WHOLE: Window = { from: 0, to: END };
+import { KEYS, WHOLE, sampleKeys, windowKeys } from './searchKeys.ts';
+import type { Window } from './searchKeys.ts';
 
 /** Conditions of a search, and whether those on dictionaries and explainers narrow enough to be worth the index. */
 export interface Sought {
@@ -46,15 +37,14 @@ export class Conditions {
     return `$${this.values.push(value)}::${type}`;
   }
 
-  within({ from, to }: Window): this {
-    if (from > 0) this.#all.push(`e.place >= ${this.value(from, 'bigint')}`);
-    if (to < END) this.#all.push(`e.place < ${this.value(to, 'bigint')}`);
+  within(window: Window): this {
+    if (window.from !== WHOLE.from || window.to !== WHOLE.to) this.#all.push(`${KEYS} && ${this.value(windowKeys(window), 'bigint[]')}`);
     return this;
   }
 
   /** About `parts` of 1024 of all explanations, always the same ones. */
   sample(parts: number): this {
-    this.#all.push(`((e.place >> 8) & 1023)::smallint < ${this.value(parts, 'smallint')}`);
+    this.#all.push(`${KEYS} && ${this.value(sampleKeys(parts), 'bigint[]')}`);
     return this;
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ExplainOutcome, FeatureAnalysis } from '../../../src/domain/feature.ts';
-import { END } from '../../../src/adapters/prisma/searchWindow.ts';
+import { END } from '../../../src/adapters/prisma/searchKeys.ts';
 import { openCatalog } from '../../../src/adapters/prisma/catalog.ts';
 import { MODEL, makeConfig, makeExplanation, makeFeature, makeLoad, makeRun } from '../../helpers/catalogData.ts';
 import { withCatalog } from '../../helpers/withCatalog.ts';
