@@ -22,6 +22,7 @@ export interface Config {
   /** HF_TOKEN: for gated models on the hub. */
   readonly hubToken: string | undefined;
   readonly languageModels: LanguageModelConfig;
+  readonly search: SearchConfig;
   readonly api: ApiConfig;
 }
 
@@ -54,6 +55,16 @@ export interface ApiConfig {
   readonly serviceName: string;
 }
 
+/** A search server beside the database; without one PostgreSQL searches. */
+export interface SearchConfig {
+  /** MEILI_URL: a Meilisearch server, e.g. http://127.0.0.1:7700. */
+  readonly url: string | undefined;
+  /** MEILI_KEY: never shown; must allow search, and for the outbox and `index` documents, indexes, settings and tasks. */
+  readonly key: string | undefined;
+  /** MEILI_INDEX: name of the index; default features. */
+  readonly index: string;
+}
+
 /** Language models that write and judge descriptions. Nothing here is needed: the pattern explainer asks none. */
 export interface LanguageModelConfig {
   /** OPENAI_BASE_URL: an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1; undefined = the hosted one, when there is a key. */
@@ -64,7 +75,7 @@ export interface LanguageModelConfig {
   readonly explainModel: string | undefined;
   /** JUDGE_MODEL: who judges them; undefined = the one that writes. */
   readonly judgeModel: string | undefined;
-  /** EMBEDDING_MODEL: for the embedding scorer. */
+  /** EMBEDDING_MODEL: for the embedding scorer, and for search by meaning where there is a MEILI_URL. */
   readonly embeddingModel: string | undefined;
 }
 
@@ -95,6 +106,9 @@ const Environment = z.object({
   EXPLAIN_MODEL: optional(z.string()),
   JUDGE_MODEL: optional(z.string()),
   EMBEDDING_MODEL: optional(z.string()),
+  MEILI_URL: optional(z.string().refine((url) => webAddress(url) && new URL(url).password === '' && new URL(url).search === '', 'expected a URL such as http://127.0.0.1:7700, with the key in MEILI_KEY')),
+  MEILI_KEY: optional(z.string().regex(/^[\x21-\x7e]+$/, 'expected a key without spaces')),
+  MEILI_INDEX: optional(z.string().regex(/^[A-Za-z0-9_-]{1,100}$/, 'expected letters, digits, - and _')),
   CORS_ORIGINS: optional(z.string().transform(list).refine((origins) => origins.every((origin) => origin === '*' || (webAddress(origin) && new URL(origin).origin === origin)), 'expected origins such as https://example.org, by commas')),
   HOSTS: optional(z.string().transform(list).refine((hosts) => hosts.length > 0 && hosts.every((host) => /^[\w.:[\]-]+$/.test(host)), 'expected names such as catalog.example.org, by commas')),
   BODY_BYTES: optional(z.coerce.number().int().min(1024).max(2 ** 28)),
@@ -136,6 +150,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       judgeModel: env.JUDGE_MODEL,
       embeddingModel: env.EMBEDDING_MODEL,
     }),
+    search: Object.freeze({ url: env.MEILI_URL, key: env.MEILI_KEY, index: env.MEILI_INDEX ?? 'features' }),
     api: Object.freeze({
       corsOrigins: env.CORS_ORIGINS,
       hosts: env.HOSTS,
@@ -167,6 +182,7 @@ export function describeConfig(config: Config): Readonly<Record<string, unknown>
       baseUrl: config.languageModels.baseUrl === undefined ? 'not set' : hidePassword(config.languageModels.baseUrl),
       apiKey: config.languageModels.apiKey === undefined ? 'not set' : '***',
     },
+    search: { ...config.search, key: config.search.key === undefined ? 'not set' : '***' },
     api: { ...config.api, traces: config.api.traces === undefined ? 'not set' : hidePassword(config.api.traces) },
   };
 }

@@ -17,6 +17,7 @@ import { CallerError } from './domain/errors.ts';
 import { createServer, type RunningServer } from './graphql/server.ts';
 import { openServerExplainers } from './languageModels.ts';
 import { meterDatabase, openOperating } from './operating.ts';
+import { openSearch } from './searchEngine.ts';
 import { CODE_VERSION } from './version.ts';
 
 /** Weights of dictionaries kept in memory by the server: 1 GiB. */
@@ -24,12 +25,12 @@ const DICTIONARY_BYTES = 2 ** 30;
 /** Keys and values a model keeps while it writes; one row at least. */
 const WRITING_BYTES = 2 ** 29;
 
-export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels' | 'api'>;
+export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels' | 'api'> & Partial<Pick<Config, 'search'>>;
 
 /** Opens the catalog and serves it; `close` finishes requests under way, then closes models and database. */
 export async function startServer(config: ServerConfig, log: Logger = pino({ level: config.logLevel })): Promise<RunningServer> {
   const operating = await openOperating(config.api);
-  const { reader, writer, search, connections, close: closeCatalog } = await openCatalog({
+  const { reader, writer, search: inDatabase, outbox, connections, close: closeCatalog } = await openCatalog({
     home: config.home,
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
     ...operating.database,
@@ -70,7 +71,9 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
     },
     say: (line) => log.warn(line),
   });
+  const { search, close: closeSearch } = openSearch(config, { inDatabase, outbox, log, meters: operating.server.meters });
   const closeAll = async (): Promise<void> => {
+    await closeSearch();
     await closeExplainers();
     await live.close();
     await closeCatalog();

@@ -15,7 +15,7 @@ test('a blank variable counts as unset', () => {
   assert.equal(readConfig({ PORT: '', DATABASE_URL: '' }).port, 4000);
 });
 
-for (const [name, value] of Object.entries({ PORT: '70000', DEVICE: 'tpu', DATABASE_URL: 'mysql://u:hunter2@h/d', WORKERS: '0', LOG_LEVEL: 'loud', OPENAI_BASE_URL: 'hunter2@nowhere' })) {
+for (const [name, value] of Object.entries({ PORT: '70000', DEVICE: 'tpu', DATABASE_URL: 'mysql://u:hunter2@h/d', WORKERS: '0', LOG_LEVEL: 'loud', OPENAI_BASE_URL: 'hunter2@nowhere', MEILI_URL: 'http://me:hunter2@h:7700', MEILI_KEY: 'hunter2 hunter2', MEILI_INDEX: 'hunter2/' })) {
   test(`a wrong ${name} is named, its value is not shown`, () => {
     assert.throws(
       () => readConfig({ [name]: value }),
@@ -25,9 +25,9 @@ for (const [name, value] of Object.entries({ PORT: '70000', DEVICE: 'tpu', DATAB
 }
 
 test('secrets are never shown', () => {
-  const config = readConfig({ DATABASE_URL: 'postgresql://me:hunter2@db/cat?password=hunter2', HF_TOKEN: 'hf_secret', OPENAI_BASE_URL: 'http://me:hunter2@llm:8000/v1', OPENAI_API_KEY: 'sk-secret', EXPLAIN_MODEL: 'm' });
+  const config = readConfig({ DATABASE_URL: 'postgresql://me:hunter2@db/cat?password=hunter2', HF_TOKEN: 'hf_secret', OPENAI_BASE_URL: 'http://me:hunter2@llm:8000/v1', OPENAI_API_KEY: 'sk-secret', MEILI_URL: 'http://m:7700', MEILI_KEY: 'meili_secret', EXPLAIN_MODEL: 'm' });
   const shown = JSON.stringify(describeConfig(config));
-  assert.ok(!/hunter2|hf_secret|sk-secret/.test(shown), shown);
+  assert.ok(!/hunter2|hf_secret|sk-secret|meili_secret/.test(shown), shown);
   assert.ok(shown.includes('llm:8000') && shown.includes('"explainModel":"m"'), 'where the language model is, is no secret');
   assert.ok(shown.includes('me:'), 'the user name stays, to recognise the server by');
 });

@@ -3,7 +3,7 @@ import { CallerError } from '../../domain/errors.ts';
 import { parseQuery, type SearchQuery } from '../../domain/searchQuery.ts';
 import type { FeatureSearch, SearchFacets, SearchFilter, SearchMatched, SearchPage, SearchRequest } from '../../ports/FeatureSearch.ts';
 import type { IndexState } from '../../ports/SearchIndex.ts';
-import { FIELDS, Facets, Hits, hitOf } from './answers.ts';
+import { FIELDS, Facets, Hits, hitOf, typosOf, type Answer } from './answers.ts';
 import { MeiliConnection, MeiliFailure, type MeiliOptions } from './connection.ts';
 import { DEFAULT_INDEX, readState } from './MeilisearchIndex.ts';
 import { positionOf, readPosition } from './position.ts';
@@ -22,8 +22,6 @@ export interface MeilisearchSearchOptions extends MeiliOptions {
   /** Vector of a query; absent = by words only. Used where the index holds vectors of the same model. */
   readonly embedding?: { readonly model: string; vector(query: string): Promise<Float32Array | null> };
 }
-
-type Answer = z.infer<typeof Hits>;
 
 /** What the index says of itself, for a while. */
 interface Known {
@@ -57,12 +55,10 @@ export class MeilisearchSearch implements FeatureSearch {
     const modes = after === null ? this.#modes(request, query, state) : [after.mode];
     for (const [i, mode] of modes.entries()) {
       const answer = await this.#page(request, query, synonyms, mode, offset);
-      if (answer === null || (answer.hits.length === 0 && i < modes.length - 1)) continue;
+      if (answer === null) continue;
       if (after !== null) await this.#sameBuilding(after.generation, answer);
-      const hits = answer.hits.slice(0, request.first).map((hit, at) => hitOf(hit, positionOf({ mode, offset: offset + at + 1, generation: hit.generation })));
-      const total = answer.estimatedTotalHits;
-      const exact = mode === 'words' && total < MOST_HITS;
-      return { ...none(mode), hits, hasNext: answer.hits.length > request.first, total: mode === 'semantic' ? null : { value: total, exact } };
+      const page = pageOf(answer, request.first, query, mode, offset);
+      if (page.hits.length > 0 || i === modes.length - 1) return page;
     }
     return none(modes.at(-1) ?? 'words');
   }
@@ -88,7 +84,7 @@ export class MeilisearchSearch implements FeatureSearch {
     return {
       dictionaries: counted(dictionaryId).map(([id, count]) => ({ dictionaryId: Number(id), count })),
       explainers: counted(explainer).slice(0, 100).map(([name, count]) => ({ explainer: name, count })),
-      exact: matched === 'words' || matched === 'prefix',
+      exact: matched === 'words' && synonyms.size === 0,
       engine: 'meilisearch',
     };
   }
@@ -114,7 +110,7 @@ export class MeilisearchSearch implements FeatureSearch {
   /** One page and one hit more; null where this way is closed. */
   async #page(request: SearchRequest, query: SearchQuery, synonyms: ReadonlySet<string>, mode: SearchMatched, offset: number): Promise<Answer | null> {
     const limit = request.first + 1;
-    const asked = { filter: filterText(request), matchingStrategy: 'all', attributesToRetrieve: FIELDS, showMatchesPosition: true, showRankingScore: true };
+    const asked = { filter: filterText(request), matchingStrategy: 'all', attributesToRetrieve: FIELDS, showMatchesPosition: true, showRankingScore: true, showRankingScoreDetails: true };
     const path = `indexes/${this.#index}/search`;
     if (mode === 'semantic') {
       const vector = (await this.#options.embedding?.vector(query.words.join(' '))) ?? null;
@@ -145,6 +141,21 @@ export class MeilisearchSearch implements FeatureSearch {
     this.#known = { state, synonyms: new Set(state.synonyms.flat()), until: performance.now() + STATE_MS };
     return this.#known;
   }
+}
+
+/**
+ * A page of the answer. What is asked for as it stands, but for a beginning or a synonym, ends where wrong letters begin: the server
+ * ranks by them, and cannot be told to leave such hits out.
+ */
+function pageOf({ hits: found, estimatedTotalHits }: Answer, first: number, { alternatives }: SearchQuery, mode: SearchMatched, offset: number): SearchPage {
+  const strict = mode === 'words' || mode === 'prefix';
+  const wrong = strict ? found.findIndex((hit) => typosOf(hit) > 0) : -1;
+  // Of several alternatives the hits are merged by their scores; there only an answer that begins wrong is none.
+  const cut = wrong === 0 || (wrong > 0 && alternatives.length === 1);
+  const right = cut ? found.slice(0, wrong) : found;
+  const hits = right.slice(0, first).map((hit, at) => hitOf(hit, positionOf({ mode, offset: offset + at + 1, generation: hit.generation })));
+  const total = cut ? { value: offset + right.length, exact: true } : { value: estimatedTotalHits, exact: mode === 'words' && estimatedTotalHits < MOST_HITS };
+  return { ...none(mode), hits, hasNext: right.length > first, total: mode === 'semantic' ? null : total };
 }
 
 function readQuery(typed: string): SearchQuery {

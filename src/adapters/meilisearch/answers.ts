@@ -12,11 +12,14 @@ const Hit = z.object({
   generation: z.string().max(64),
   _rankingScore: z.number().optional(),
   _federation: z.object({ weightedRankingScore: z.number() }).optional(),
+  _rankingScoreDetails: z.object({ typo: z.object({ typoCount: z.number() }).optional() }).optional(),
   _matchesPosition: z.object({ description: z.array(z.object({ start: z.number().int().min(0), length: z.number().int().min(0) })).optional() }).optional(),
 });
 
 /** A page of hits, of one query or of several merged. */
 export const Hits = z.object({ hits: z.array(Hit), estimatedTotalHits: z.number().int().min(0), semanticHitCount: z.number().int().optional() });
+
+export type Answer = z.infer<typeof Hits>;
 
 export const Facets = z.object({
   facetDistribution: z.object({ dictionaryId: z.record(z.string(), z.number().int().min(0)).optional(), explainer: z.record(z.string(), z.number().int().min(0)).optional() }).optional(),
@@ -25,10 +28,13 @@ export const Facets = z.object({
 /** What is fetched of a hit. */
 export const FIELDS = ['dictionaryId', 'index', 'explainer', 'description', 'generation'];
 
+/** Wrong letters in what matched. */
+export const typosOf = (hit: Answer['hits'][number]): number => hit._rankingScoreDetails?.typo?.typoCount ?? 0;
+
 /** Scores lie in [0, 1]; 0 would read as none. */
 const LEAST = 1e-9;
 
-export function hitOf(hit: z.infer<typeof Hit>, position: SearchPosition): SearchHit {
+export function hitOf(hit: Answer['hits'][number], position: SearchPosition): SearchHit {
   const { dictionaryId, index, explainer, description } = hit;
   const relevance = Math.max(LEAST, hit._federation?.weightedRankingScore ?? hit._rankingScore ?? 0);
   return { dictionaryId, index, explainer, relevance, highlight: highlight(description, hit._matchesPosition?.description ?? []), position };
