@@ -33,6 +33,13 @@ export function userErrorOf(error: unknown): UserError | null {
   return code === undefined ? null : { code, field: error.field ?? null, message: error.message, retryAfterSeconds: error.retryAfterSeconds ?? null };
 }
 
+/** The HTTP status an error asks for; `otherwise` where it does not. */
+export function statusOf({ extensions }: GraphQLError, otherwise = 500): number {
+  const http = extensions['http'];
+  const status = typeof http === 'object' && http !== null && 'status' in http ? http.status : undefined;
+  return typeof status === 'number' ? status : otherwise;
+}
+
 /**
  * What callers see of a failure: their own mistakes as they are, with a code; everything else masked, with an id under which
  * the log holds the whole.
@@ -46,6 +53,8 @@ export function errorFormatter(log: Logger): (formatted: GraphQLFormattedError, 
     }
     // Syntax, validation, limits: raised before any resolver ran, and safe to show.
     if (cause instanceof GraphQLError && formatted.extensions?.['code'] !== 'INTERNAL_SERVER_ERROR') return formatted;
+    // Refused by Apollo with a status of the caller's, and without a code.
+    if (cause instanceof GraphQLError && statusOf(cause) < 500) return { ...formatted, extensions: { code: 'BAD_REQUEST' } };
     const id = randomUUID();
     log.error({ id, err: cause, path: formatted.path }, 'a request failed');
     const outside = cause instanceof OutsideError;

@@ -6,6 +6,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { LIMITS } from '../catalog/limits.ts';
 import { CallerError, messageOf } from '../domain/errors.ts';
 import { createStreamContext, type Context } from './context.ts';
+import { statusOf } from './errors.ts';
 import { Tally, writeEvents } from './eventFlow.ts';
 import { checkOperation, MAX_TOKENS, type OperationLimits } from './limits.ts';
 import { measureOperation } from './measure.ts';
@@ -54,7 +55,7 @@ export function streamHandler({ catalog, schema, limits, log, formatError, safel
     try {
       read = readOperation(schema, limits, safelist, request.body as unknown);
     } catch (error) {
-      return refuse(response, 400, error);
+      return refuse(response, error instanceof GraphQLError ? statusOf(error, 400) : 400, error);
     }
     // Its close would never be told again, and its place never be free.
     if (response.closed) return;

@@ -138,6 +138,11 @@ test('patches as a stream', async (t) => {
       assert.match(String(at(await refused(await subscribe(server, '{ server { version } }', {}), 400), 'message')), /answered at \/graphql/);
       assert.match(String(at(await refused(await subscribe(server, 'subscription { nope }', {}), 400), 'message')), /nope/);
       assert.match(String(at(await refused(await subscribe(server, 'subscription {', {}), 400), 'message')), /Syntax/);
+      const field = 'patches(input: { patches: [] }) { done }';
+      for (const skipped of [`${field.replace('{ done', '@skip(if: true) { done')}`, `... @include(if: false) { ${field} }`, '...F']) {
+        const query = `subscription { ${skipped} } ${skipped === '...F' ? `fragment F on Subscription { ... { ${field.replace('{ done', '@include(if: false) { done')} } }` : ''}`;
+        assert.match(String(at(await refused(await subscribe(server, query, {}), 400), 'message')), /cannot be skipped/, query);
+      }
       await refused(await subscribe(server, STREAM, one, { headers: { accept: 'application/json' } }), 400);
       await refused(await subscribe(server, STREAM, one, { headers: { 'content-type': 'text/plain' } }), 400);
       const costly = `subscription ($input: PatchesInput!) { patches(input: $input) { patchRun { features { feature { incomingEdges(first: 100) { nodes { incomingEdges(first: 100) { nodes { outgoingEdges(first: 100) { nodes { index } } } } } } } } } } }`;
