@@ -1,10 +1,11 @@
 import { CallerError } from '../domain/errors.ts';
 import type { SteerInput, SteerRun } from '../domain/steer.ts';
+import { OWNER, type Viewer } from '../domain/viewer.ts';
 import type { CatalogReader } from '../ports/CatalogReader.ts';
 import type { FeatureSearch } from '../ports/FeatureSearch.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
 import { liveActivations, type ActivationsArgs, type TextActivations } from './activations.ts';
-import { selectDictionaries, type DictionarySelection } from './dictionaries.ts';
+import { dictionariesByName, selectDictionaries, type DictionarySelection } from './dictionaries.ts';
 import { featurePage, type FeatureConditions, type FeaturePageArgs, type FeatureView } from './features.ts';
 import type { ExplainedFeature, ExplainFeatureInput, ExplainService } from './explainFeature.ts';
 import { Gate } from './gate.ts';
@@ -13,7 +14,10 @@ import type { Page } from './page.ts';
 import type { PatchService } from './patch.ts';
 import { createPatchRequests, type PatchRequests } from './patchRequests.ts';
 import { searchFeatures, type SearchArgs, type SearchResultPage } from './search.ts';
+import { searchFacets, type FacetCounts } from './searchFacets.ts';
 import type { SteerService } from './steer.ts';
+import { patchRequestsFor, requireModel, requireScope } from './viewerCatalog.ts';
+import { visibleReader, visibleSearch } from './visibleReader.ts';
 
 export interface CatalogParts {
   readonly reader: CatalogReader;
@@ -34,6 +38,8 @@ export interface Catalog extends PatchRequests {
   readonly reader: CatalogReader;
   features(selection: DictionarySelection, conditions: FeatureConditions, args: FeaturePageArgs): Promise<Page<FeatureView>>;
   search(args: SearchArgs): Promise<SearchResultPage>;
+  /** Counts over all matches of the search that `page` is of. */
+  searchFacets(args: SearchArgs, page: Pick<SearchResultPage, 'matched' | 'engine'>): Promise<FacetCounts>;
   activations(args: ActivationsArgs): Promise<TextActivations>;
   steer(input: SteerInput): Promise<SteerRun>;
   /** Live runs of models under way now, and waiting for their turn. */
@@ -42,26 +48,51 @@ export interface Catalog extends PatchRequests {
   readonly explainMethods: readonly string[];
   readonly explainScorers: readonly string[];
   explainFeature(input: ExplainFeatureInput): Promise<ExplainedFeature>;
+  /** The same catalog as the viewer may see and use it. `hidden`: models that do not exist for them. */
+  for(viewer: Viewer, hidden: ReadonlySet<string>): Catalog;
 }
 
-export function createCatalog({ reader, search, live, patches, steers, explanations, version }: CatalogParts): Catalog {
+export function createCatalog(parts: CatalogParts): Catalog {
+  const { live, steers, explanations, version } = parts;
   // One for everything that runs a model now: whoever comes, the machine has the same number of runs to bear.
   const gate = new Gate(LIMITS.liveRunning, LIMITS.liveWaiting);
-  return {
-    version,
-    reader,
-    features: async (selection, conditions, args) =>
-      featurePage(reader, await selectDictionaries(reader, selection), conditions, args),
-    search: (args) => searchFeatures(reader, search, args),
-    activations: (args) => gate.run(() => liveActivations(reader, live, args)),
-    ...createPatchRequests(patches, gate),
-    steer: (input) => steers.steer(input, gate),
-    liveRuns: () => gate.state,
-    explainMethods: explanations?.methods ?? [],
-    explainScorers: explanations?.scorers ?? [],
-    async explainFeature(input) {
-      if (explanations === undefined) throw new CallerError('UNSUPPORTED', 'this server explains nothing on demand');
-      return explanations.explain(input);
-    },
+  const requests = createPatchRequests(parts.patches, gate);
+  const catalogFor = (viewer: Viewer, hidden: ReadonlySet<string>): Catalog => {
+    const reader = visibleReader(parts.reader, hidden);
+    const search = visibleSearch(parts.search, reader, hidden);
+    const mayRun = async (model: string): Promise<void> => {
+      requireScope(viewer, 'patch', 'running a model');
+      if (hidden.size > 0) await requireModel(reader, model);
+    };
+    return {
+      version,
+      reader,
+      features: async (selection, conditions, args) => featurePage(reader, await selectDictionaries(reader, selection), conditions, args),
+      search: (args) => searchFeatures(reader, search, args),
+      searchFacets: (args, page) => searchFacets(reader, search, args, page),
+      async activations(args) {
+        await mayRun(args.model);
+        return gate.run(() => liveActivations(reader, live, args));
+      },
+      ...(viewer === OWNER ? requests : patchRequestsFor(requests, viewer, reader)),
+      async steer(input) {
+        await mayRun(input.model);
+        return steers.steer(input, gate);
+      },
+      liveRuns: () => gate.state,
+      explainMethods: explanations?.methods ?? [],
+      explainScorers: explanations?.scorers ?? [],
+      async explainFeature(input) {
+        requireScope(viewer, 'patch', 'explaining a feature');
+        if (explanations === undefined) throw new CallerError('UNSUPPORTED', 'this server explains nothing on demand');
+        const { model, dictionary: name } = input.feature;
+        if (hidden.has(model) && (await dictionariesByName(reader, [{ model, name }]))[0] === null) {
+          throw new CallerError('NOT_FOUND', `the catalog has no dictionary ${model}/${name}`, { field: ['feature'] });
+        }
+        return explanations.explain(input);
+      },
+      for: catalogFor,
+    };
   };
+  return catalogFor(OWNER, new Set());
 }

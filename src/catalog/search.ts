@@ -1,15 +1,17 @@
 import { CallerError } from '../domain/errors.ts';
 import type { CatalogReader, DictionaryRow } from '../ports/CatalogReader.ts';
-import type { FeatureSearch, SearchEngine, SearchPage, SearchPosition } from '../ports/FeatureSearch.ts';
+import type { FeatureSearch, SearchEngine, SearchFilter, SearchPage, SearchPosition } from '../ports/FeatureSearch.ts';
 import { decodeCursor, encodeCursor, scopeHash } from './cursor.ts';
 import { selectDictionaries, type DictionarySelection } from './dictionaries.ts';
 import { viewsOf, type FeatureView } from './features.ts';
-import { checkFirst, checkText, LIMITS } from './limits.ts';
+import { checkFirst, checkList, checkText, LIMITS } from './limits.ts';
 import type { Page, PageArgs, PageEdge } from './page.ts';
 
 export interface SearchArgs extends PageArgs {
   readonly query: string;
+  readonly prefix?: boolean | null;
   readonly selection: DictionarySelection;
+  readonly explainers?: readonly string[] | null;
   readonly minScore?: number | null;
 }
 
@@ -19,31 +21,37 @@ export interface SearchEdge extends PageEdge<FeatureView> {
   readonly explainer: string;
 }
 
-export interface SearchResultPage extends Page<FeatureView, SearchEdge> {
-  readonly matched: SearchPage['matched'];
-}
+export interface SearchResultPage extends Page<FeatureView, SearchEdge>, Pick<SearchPage, 'matched' | 'engine' | 'fallback' | 'order' | 'total'> {}
 
 /** Features whose explanations match, best first. Statements: the dictionaries, the search itself, the features found. */
 export async function searchFeatures(reader: CatalogReader, search: FeatureSearch, args: SearchArgs): Promise<SearchResultPage> {
   const first = checkFirst(args.first);
-  const query = checkText('query', args.query.trim(), LIMITS.queryCharacters);
-  const minScore = args.minScore ?? null;
-  const scope = `search ${scopeHash(query, args.selection, minScore)}`;
+  const { query, prefix, explainers, minScore } = checkSearch(args);
+  const scope = `search ${scopeHash(query, args.selection, minScore, prefix, explainers)}`;
   const after = args.after ?? null;
   const decoded = after === null ? null : decodeCursor(scope, ['string', 'string'], after);
   const hasPrevious = after !== null;
   const dictionaries = await selectDictionaries(reader, args.selection);
-  if (dictionaries.length === 0) return { edges: [], hasNext: false, hasPrevious, matched: 'words' };
-  const page = await search.search({
+  if (dictionaries.length === 0) {
+    return { edges: [], hasNext: false, hasPrevious, matched: 'words', engine: 'postgres', fallback: null, order: 'relevance', total: { value: 0, exact: true } };
+  }
+  const { hits, ...page } = await search.search({
     query,
+    prefix,
     dictionaryIds: narrows(args.selection) ? dictionaries.map((dictionary) => dictionary.id) : null,
+    explainers,
     minScore,
     first,
-    prefix: null,
-    explainers: null,
     after: decoded === null ? null : { engine: decoded[0] as SearchEngine, position: positionOf(decoded[1] as string) },
   });
-  return { edges: await edgesOf(reader, dictionaries, page, scope), hasNext: page.hasNext, hasPrevious, matched: page.matched };
+  return { ...page, edges: await edgesOf(reader, dictionaries, { hits, engine: page.engine }, scope), hasPrevious };
+}
+
+/** What of a search does not concern its page, checked. */
+export function checkSearch(args: Omit<SearchArgs, 'first' | 'after'>): Pick<SearchFilter, 'query' | 'prefix' | 'explainers' | 'minScore'> {
+  checkList('explainers', args.explainers);
+  for (const explainer of args.explainers ?? []) checkText('explainers', explainer, LIMITS.queryCharacters);
+  return { query: checkText('query', args.query.trim(), LIMITS.queryCharacters), prefix: args.prefix ?? null, explainers: args.explainers ?? null, minScore: args.minScore ?? null };
 }
 
 /** Cursors are the caller's to damage; whether the values are a position, the engine says. */
@@ -58,14 +66,15 @@ function positionOf(text: string): SearchPosition {
   return parsed;
 }
 
-function narrows(selection: DictionarySelection): boolean {
+/** Whether the selection leaves anything out. */
+export function narrows(selection: DictionarySelection): boolean {
   return Object.values(selection).some((value) => value !== undefined && value !== null);
 }
 
 async function edgesOf(
   reader: CatalogReader,
   dictionaries: readonly DictionaryRow[],
-  { hits, engine }: SearchPage,
+  { hits, engine }: Pick<SearchPage, 'hits' | 'engine'>,
   scope: string,
 ): Promise<SearchEdge[]> {
   if (hits.length === 0) return [];

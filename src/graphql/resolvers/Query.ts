@@ -3,6 +3,8 @@ import { parseAddress } from '../../domain/address.ts';
 import { dictionaryPage, type DictionarySelection } from '../../catalog/dictionaries.ts';
 import type { FeatureConditions, FeaturePageArgs } from '../../catalog/features.ts';
 import { checkCount, LIMITS } from '../../catalog/limits.ts';
+import type { SearchArgs } from '../../catalog/search.ts';
+import type { FacetCounts } from '../../catalog/searchFacets.ts';
 import { findToken, type TokenChoice } from '../../catalog/vocabulary.ts';
 import { pageOfList, type ListKey, type PageArgs } from '../../catalog/page.ts';
 import type { ActivationsArgs } from '../../catalog/activations.ts';
@@ -22,7 +24,8 @@ interface FeaturesArgs extends FeaturePageArgs {
 
 interface SearchFeaturesArgs extends PageArgs {
   readonly query: string;
-  readonly filter?: (DictionarySelection & { readonly minScore?: number | null }) | null;
+  readonly prefix?: boolean | null;
+  readonly filter?: (DictionarySelection & { readonly explainers?: readonly string[] | null; readonly minScore?: number | null }) | null;
 }
 
 /** The part of a filter that selects dictionaries, in a fixed order of keys: cursors hash it. */
@@ -53,15 +56,18 @@ export const Query = {
   >,
   feature: ((_, { address }, context) => featureAt(parseAddress(address), context)) satisfies Resolver<unknown, { address: string }>,
   features: (async (_, { filter, ...args }, { catalog, loaders }) => {
-    const connection = connectionOf(await catalog.features(selectionOf(filter), filter ?? {}, args));
+    const connection = connectionOf(await catalog.features({ ...selectionOf(filter), architectures: filter?.architectures ?? null }, filter ?? {}, args));
     remember(loaders, connection.nodes);
     return connection;
   }) satisfies Resolver<unknown, FeaturesArgs>,
   searchFeatures: (async (_, { query, filter, ...args }, { catalog, loaders }) => {
-    const page = await catalog.search({ ...args, query, selection: selectionOf(filter), minScore: filter?.minScore ?? null });
+    const asked: SearchArgs = { ...args, query, selection: selectionOf(filter), explainers: filter?.explainers ?? null, minScore: filter?.minScore ?? null };
+    const page = await catalog.search(asked);
     const connection = connectionOf(page);
     remember(loaders, connection.nodes);
-    return { ...connection, matched: page.matched };
+    const { matched, engine, fallback, order, total } = page;
+    // Called only where it is selected: counting takes a statement of its own.
+    return { ...connection, matched, engine, fallback, order, total, facets: () => catalog.searchFacets(asked, page) };
   }) satisfies Resolver<unknown, SearchFeaturesArgs>,
   activations: ((_, args, { catalog }) => catalog.activations({ ...args, dictionaries: args.dictionaries ?? null })) satisfies Resolver<
     unknown,
@@ -77,6 +83,14 @@ export const Query = {
     return catalog.reader.patchRun(global.key);
   }) satisfies Resolver<unknown, { id: string }>,
   run: ((_, { key }, { loaders }) => loaders.run.load(key)) satisfies Resolver<unknown, { key: string }>,
+};
+
+/** Facets in the shapes of the contract, which names what each value is. */
+export const SearchFacets = {
+  models: (({ models }) => models.map(({ value, count }) => ({ name: value, count }))) satisfies Resolver<FacetCounts>,
+  dictionaries: (({ dictionaries }) => dictionaries.map(({ value, count }) => ({ dictionary: value, count }))) satisfies Resolver<FacetCounts>,
+  layers: (({ layers }) => layers.map(({ value, count }) => ({ layer: value, count }))) satisfies Resolver<FacetCounts>,
+  explainers: (({ explainers }) => explainers.map(({ value, count }) => ({ name: value, count }))) satisfies Resolver<FacetCounts>,
 };
 
 export const Server = {

@@ -1,6 +1,7 @@
 import type { DictionaryArchitecture } from '../../domain/dictionary.ts';
 import type { PatchOperation } from '../../domain/patch.ts';
 import type { SteerOperation } from '../../domain/steer.ts';
+import type { SearchEngine, SearchMatched, SearchOrder } from '../../ports/FeatureSearch.ts';
 import { CircuitLink } from './Circuit.ts';
 import { CircuitEdge } from './CircuitEdge.ts';
 import { Dictionary } from './Dictionary.ts';
@@ -10,7 +11,7 @@ import { Feature, FeatureNeighbour } from './Feature.ts';
 import { Model } from './Model.ts';
 import { Mutation } from './Mutation.ts';
 import { PatchedFeature, PatchLoss, PatchPosition, PatchRun, WatchedFeature } from './PatchRun.ts';
-import { Query, Server } from './Query.ts';
+import { Query, SearchFacets, Server } from './Query.ts';
 import { Run } from './Run.ts';
 import { scalars } from './scalars.ts';
 import { SteeredFeature, SteerRun, WrittenText } from './SteerRun.ts';
@@ -37,7 +38,9 @@ const enums = {
     RANDOM: 'random',
   } satisfies Record<Uppercase<DictionaryArchitecture>, DictionaryArchitecture>,
   ExemplarKind: { TOP: 'top', QUANTILE: 'quantile', RANDOM: 'random' },
-  SearchMatch: { WORDS: 'words', SIMILAR: 'similar' },
+  SearchMatch: { WORDS: 'words', PREFIX: 'prefix', SIMILAR: 'similar', SEMANTIC: 'semantic' } satisfies Record<Uppercase<SearchMatched>, SearchMatched>,
+  SearchEngine: { POSTGRES: 'postgres', MEILISEARCH: 'meilisearch' } satisfies Record<Uppercase<SearchEngine>, SearchEngine>,
+  SearchOrder: { RELEVANCE: 'relevance', BANDS: 'bands' } satisfies Record<Uppercase<SearchOrder>, SearchOrder>,
   PatchOperation: { REPLACE_FROM_TARGET: 'replace_from_target', ABLATE: 'ablate', SCALE: 'scale', SET: 'set', ADD: 'add', ABLATE_TO_MEAN: 'ablate_to_mean' } satisfies Record<Uppercase<PatchOperationKind>, PatchOperationKind>,
   SteerOperation: { ADD: 'add', SET: 'set', SCALE: 'scale', ABLATE: 'ablate' } satisfies Record<Uppercase<SteerOperation['kind']>, SteerOperation['kind']>,
   TextEnd: { STOP: 'stop', LENGTH: 'length' },
@@ -48,6 +51,7 @@ export const resolvers = {
   ...scalars,
   ...enums,
   Query,
+  SearchFacets,
   Mutation,
   Subscription,
   Server,
