@@ -5,6 +5,9 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import type { Tracer } from '../../ports/Tracer.ts';
 
+/** How long a collector may take over a batch, retries included; what it does not take is lost. */
+const GIVE_UP_MS = 3000;
+
 /** Where traces go, and as whose. */
 export interface TraceOptions {
   /** OTLP over HTTP: spans are POSTed to <endpoint>/v1/traces. */
@@ -15,7 +18,7 @@ export interface TraceOptions {
 
 /** Sends spans in batches to an OpenTelemetry collector; a collector that does not answer costs the server nothing but the spans. */
 export function otlpTracer({ endpoint, serviceName, version }: TraceOptions): Tracer {
-  const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
+  const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces`, timeoutMillis: GIVE_UP_MS });
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({ 'service.name': serviceName, 'service.version': version }),
     spanProcessors: [new BatchSpanProcessor(exporter)],
