@@ -24,6 +24,8 @@ export interface Config {
   readonly languageModels: LanguageModelConfig;
   readonly search: SearchConfig;
   readonly api: ApiConfig;
+  /** READS: `closed` = reading needs a key too. */
+  readonly reads: 'open' | 'closed';
 }
 
 /** How the API meets the network, and what its operator sees. Absent = the server's own default. */
@@ -109,6 +111,7 @@ const Environment = z.object({
   MEILI_URL: optional(z.string().refine((url) => webAddress(url) && new URL(url).password === '' && new URL(url).search === '', 'expected a URL such as http://127.0.0.1:7700, with the key in MEILI_KEY')),
   MEILI_KEY: optional(z.string().regex(/^[\x21-\x7e]+$/, 'expected a key without spaces')),
   MEILI_INDEX: optional(z.string().regex(/^[A-Za-z0-9_-]{1,100}$/, 'expected letters, digits, - and _')),
+  READS: optional(z.enum(['open', 'closed'])),
   CORS_ORIGINS: optional(z.string().transform(list).refine((origins) => origins.every((origin) => origin === '*' || (webAddress(origin) && new URL(origin).origin === origin)), 'expected origins such as https://example.org, by commas')),
   HOSTS: optional(z.string().transform(list).refine((hosts) => hosts.length > 0 && hosts.every((host) => /^[\w.:[\]-]+$/.test(host)), 'expected names such as catalog.example.org, by commas')),
   BODY_BYTES: optional(z.coerce.number().int().min(1024).max(2 ** 28)),
@@ -143,6 +146,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     workers: env.WORKERS,
     logLevel: env.LOG_LEVEL ?? 'info',
     hubToken: env.HF_TOKEN,
+    reads: env.READS ?? 'open',
     languageModels: Object.freeze({
       baseUrl: env.OPENAI_BASE_URL,
       apiKey: env.OPENAI_API_KEY,

@@ -7,6 +7,7 @@ import { openSubjectModel } from './adapters/ort/openSubjectModel.ts';
 import { openCatalog } from './adapters/prisma/catalog.ts';
 import { openChatTemplate } from './adapters/tokenizers/chatTemplate.ts';
 import { openTokenizer } from './adapters/tokenizers/openTokenizer.ts';
+import { checkExposure, createAccess } from './catalog/access.ts';
 import { createCatalog } from './catalog/catalog.ts';
 import { createExplainService } from './catalog/explainFeature.ts';
 import { createLiveModels } from './catalog/liveModels.ts';
@@ -14,6 +15,7 @@ import { createPatchService } from './catalog/patch.ts';
 import { createSteerService } from './catalog/steer.ts';
 import type { Config } from './config.ts';
 import { CallerError } from './domain/errors.ts';
+import { isLoopback } from './graphql/hosts.ts';
 import { createServer, type RunningServer } from './graphql/server.ts';
 import { openServerExplainers } from './languageModels.ts';
 import { meterDatabase, openOperating } from './operating.ts';
@@ -25,12 +27,12 @@ const DICTIONARY_BYTES = 2 ** 30;
 /** Keys and values a model keeps while it writes; one row at least. */
 const WRITING_BYTES = 2 ** 29;
 
-export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels' | 'api'> & Partial<Pick<Config, 'search'>>;
+export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl' | 'device' | 'workers' | 'logLevel' | 'hubToken' | 'languageModels' | 'api'> & Partial<Pick<Config, 'search' | 'reads'>>;
 
 /** Opens the catalog and serves it; `close` finishes requests under way, then closes models and database. */
 export async function startServer(config: ServerConfig, log: Logger = pino({ level: config.logLevel })): Promise<RunningServer> {
   const operating = await openOperating(config.api);
-  const { reader, writer, search: inDatabase, outbox, connections, close: closeCatalog } = await openCatalog({
+  const { reader, writer, search: inDatabase, outbox, keys, connections, close: closeCatalog } = await openCatalog({
     home: config.home,
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
     ...operating.database,
@@ -84,7 +86,10 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
     const steers = createSteerService({ reader, live, codeVersion: CODE_VERSION });
     const explanations = createExplainService({ reader, writer, explainers });
     const catalog = createCatalog({ reader, search, live, patches, steers, explanations, version: CODE_VERSION });
-    const server = await createServer({ catalog, host: config.host, port: config.port, log, ...operating.server });
+    const loopback = isLoopback(config.host);
+    await checkExposure(keys, loopback, config.host);
+    const access = createAccess(keys, { reads: config.reads ?? 'open', loopback });
+    const server = await createServer({ catalog, access, host: config.host, port: config.port, log, ...operating.server });
     return {
       url: server.url,
       async close() {

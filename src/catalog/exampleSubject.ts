@@ -11,11 +11,12 @@ export interface ExampleSubject {
   readonly text: string;
 }
 
-/** Shown while the catalog is empty. */
+/** Shown while the catalog is empty, and to those who may not read it. */
 const PLACEHOLDER: ExampleSubject = { model: 'pythia-70m', dictionary: '2-tied-r2', index: 0, word: 'name', text: 'Mary gave the book to John.' };
 
-/** The best explained feature of the first dictionary, with a word of its explanation and its strongest exemplar's text. */
-export async function exampleSubject(reader: CatalogReader): Promise<ExampleSubject> {
+/** The best explained feature of the first dictionary, with a word of its explanation and its strongest exemplar's text. null = a reader of nothing. */
+export async function exampleSubject(reader: CatalogReader | null): Promise<ExampleSubject> {
+  if (reader === null) return PLACEHOLDER;
   const [dictionary] = await reader.dictionaries({});
   if (dictionary === undefined) return PLACEHOLDER;
   const page = await reader.featurePage({ dictionaryIds: [dictionary.id] }, 'SCORE_DESC', 1, null);

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { Router, type NextFunction, type Request, type Response } from 'express';
+import type { Access } from '../catalog/access.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { exampleSubject } from '../catalog/exampleSubject.ts';
+import { strangersCatalog } from './authenticate.ts';
 import { exampleOperations } from './examples.ts';
 
 /**
@@ -31,13 +33,13 @@ interface Asset {
 }
 
 /** GET /, and GET /graphql from a browser: a page about the server with GraphiQL in it. GET /ide/*: its files. */
-export function idePages(catalog: Catalog): Router {
+export function idePages(catalog: Catalog, access?: Access): Router {
   const router = Router();
-  router.get('/', (request, response) => sendPage(catalog, request, response));
+  router.get('/', (_request, response) => sendPage(catalog, access, response));
   router.get('/graphql', (request, response, next) => {
     // A browser opening the address; clients ask for JSON, or for anything.
     if (request.accepts(['application/json', 'text/html']) === 'text/html') {
-      return sendPage(catalog, request, response);
+      return sendPage(catalog, access, response);
     }
     return next();
   });
@@ -103,8 +105,10 @@ YogaGraphiQL.renderYogaGraphiQL(document.getElementById('root'), {
 });
 `;
 
-async function sendPage(catalog: Catalog, _request: Request, response: Response): Promise<void> {
-  const examples = exampleOperations(await exampleSubject(catalog.reader));
+async function sendPage(catalog: Catalog, access: Access | undefined, response: Response): Promise<void> {
+  // Browsers come without a key: the page names nothing that such a visitor could not read.
+  const visible = await strangersCatalog(catalog, access);
+  const examples = exampleOperations(await exampleSubject(visible?.reader ?? null));
   // "<" is escaped so that no text of the catalog can end the script element.
   const json = JSON.stringify(examples).replaceAll('<', '\\u003c');
   response.set({ 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': CONTENT_SECURITY_POLICY, 'Cache-Control': 'no-cache' });

@@ -1,7 +1,9 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
+import type { Access, Spent } from '../catalog/access.ts';
 import { isMutation } from './answer.ts';
+import { chargeOperation } from './authenticate.ts';
 import { clientOf } from './client.ts';
 import type { Context } from './context.ts';
 import { checkOperation, type OperationLimits } from './limits.ts';
@@ -9,11 +11,14 @@ import { measureOperation } from './measure.ts';
 import type { Safelist } from './safelist.ts';
 import { checkVariables } from './variables.ts';
 
-/** Measures each operation before it runs, refuses it above the limits or off the safelist, and reports its cost in `extensions.cost`. */
-export function limitsPlugin(limits: OperationLimits, safelist?: Safelist): ApolloServerPlugin<Context> {
+/**
+ * Measures each operation before it runs, refuses it above the limits, off the safelist or beyond the key's quota, and reports its cost
+ * in `extensions.cost`, with what is left of the quota.
+ */
+export function limitsPlugin(limits: OperationLimits, safelist?: Safelist, access?: Access): ApolloServerPlugin<Context> {
   return {
     async requestDidStart() {
-      let cost: { readonly found: number; readonly allowed: number; readonly nodes: number; readonly depth: number } | undefined;
+      let cost: { readonly found: number; readonly allowed: number; readonly nodes: number; readonly depth: number; readonly quota?: Spent } | undefined;
       return {
         async didResolveOperation({ schema, document, operation, operationName, request, contextValue }) {
           // An operation name that names nothing; executing it gives the error.
@@ -33,6 +38,8 @@ export function limitsPlugin(limits: OperationLimits, safelist?: Safelist): Apol
           const measure = measureOperation(schema, document, operation, request.variables ?? {});
           checkOperation(measure, limits);
           cost = { found: measure.cost, allowed: limits.cost, nodes: measure.nodes, depth: measure.depth };
+          const quota = await chargeOperation(access, contextValue.viewer, measure.cost);
+          if (quota !== null) cost = { ...cost, quota };
           if (operation.operation === 'mutation') isMutation(contextValue);
         },
         async willSendResponse({ response }) {

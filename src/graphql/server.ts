@@ -6,11 +6,13 @@ import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHt
 import type { GraphQLSchema } from 'graphql';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
+import type { Access } from '../catalog/access.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { CallerError, invariant, OutsideError } from '../domain/errors.ts';
 import type { ShownMeters } from '../ports/Meters.ts';
 import type { Tracer } from '../ports/Tracer.ts';
 import { answer } from './answer.ts';
+import { authenticate, visitOn } from './authenticate.ts';
 import { createContext, type Context } from './context.ts';
 import { clearSameSite } from './crossSite.ts';
 import { errorFormatter } from './errors.ts';
@@ -22,6 +24,7 @@ import { listener } from './listener.ts';
 import { metricsPage, metricsPlugin, serverMeters } from './metrics.ts';
 import { persistedDocuments } from './persisted.ts';
 import { limitsPlugin, logPlugin, retryPlugin, schemaPlugin } from './plugins.ts';
+import { refuseRepetition } from './repetition.ts';
 import { resolvers } from './resolvers/index.ts';
 import type { Safelist } from './safelist.ts';
 import { readSchema } from './schema.ts';
@@ -32,6 +35,8 @@ import { traced } from './traced.ts';
 
 export interface ServerOptions {
   readonly catalog: Catalog;
+  /** Who may do what, and what it costs them; without it everybody is the owner. */
+  readonly access?: Access;
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -54,7 +59,7 @@ export interface RunningServer {
 
 /** Serves the catalog over HTTP: POST and GET /graphql, subscriptions at POST /graphql/stream, the IDE page, /health, /ready and /metrics. */
 export async function createServer(options: ServerOptions): Promise<RunningServer> {
-  const { catalog, log } = options;
+  const { access, catalog, log } = options;
   const settings = { ...HTTP_SETTINGS, ...options.http };
   const app = express();
   const http = listener(settings, app);
@@ -81,7 +86,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginDrainHttpServer({ httpServer: http, stopGracePeriodMillis: settings.shutdownSeconds * 1000 }),
       // Answers pass through the last plugin last: the log sees the cost.
-      limitsPlugin(limits, options.safelist),
+      limitsPlugin(limits, options.safelist, access),
       statusPlugin(),
       retryPlugin(),
       schemaPlugin((made) => (schema = made)),
@@ -97,17 +102,21 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   let draining = false;
   app.use(healthPages(catalog, () => draining));
   if (meters !== undefined) app.use(metricsPage(meters));
-  app.use(idePages(catalog));
-  const streams = streamHandler({ catalog, schema, limits, log, formatError, ...(safelist === undefined ? {} : { safelist }) });
+  app.use(idePages(catalog, access));
+  const streams = streamHandler({ schema, limits, log, formatError, ...(access === undefined ? {} : { access }), ...(safelist === undefined ? {} : { safelist }) });
   meters?.gauge('streams_open', 'Subscriptions under way.', () => streams.open());
   const body = express.json({ limit: settings.bodyBytes });
-  app.use('/graphql/stream', body, emptyBody, streams.handle);
+  app.use('/graphql', authenticate(catalog, access));
+  app.use('/graphql/stream', body, emptyBody, refuseRepetition, streams.handle);
   const expired = (seconds: number): void => {
     measured?.operation('expired', null, 'timed_out', seconds, undefined);
     log.warn({ ms: Math.round(seconds * 1000) }, 'an operation took longer than it may');
   };
-  const context = async (): Promise<Context> => createContext(catalog);
-  app.use('/graphql', body, emptyBody, clearSameSite, traced(options.tracer, answer(apollo, settings, context, expired)));
+  const context = async (request: Request): Promise<Context> => {
+    const visit = visitOn(request);
+    return createContext(visit.catalog, visit.viewer);
+  };
+  app.use('/graphql', body, emptyBody, refuseRepetition, clearSameSite, traced(options.tracer, answer(apollo, settings, context, expired)));
   app.use((_request, response) => {
     response.status(404).json({ errors: [{ message: 'nothing here: the API is at /graphql', extensions: { code: 'NOT_FOUND' } }] });
   });

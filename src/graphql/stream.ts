@@ -2,9 +2,11 @@ import type { Request, Response } from 'express';
 import { getOperationAST, GraphQLError, Kind, OperationTypeNode, parse, validate, type DocumentNode, type SelectionSetNode, type GraphQLFormattedError, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { createHandler } from 'graphql-sse';
 import type { Logger } from 'pino';
-import type { Catalog } from '../catalog/catalog.ts';
+import type { Access } from '../catalog/access.ts';
 import { LIMITS } from '../catalog/limits.ts';
+import { requireScope } from '../catalog/viewerCatalog.ts';
 import { CallerError, messageOf } from '../domain/errors.ts';
+import { chargeOperation, visitOn } from './authenticate.ts';
 import { createStreamContext, type Context } from './context.ts';
 import { statusOf } from './errors.ts';
 import { Tally, writeEvents } from './eventFlow.ts';
@@ -14,7 +16,7 @@ import type { Safelist } from './safelist.ts';
 import { checkVariables } from './variables.ts';
 
 export interface StreamOptions {
-  readonly catalog: Catalog;
+  readonly access?: Access;
   readonly schema: GraphQLSchema;
   readonly limits: OperationLimits;
   readonly log: Logger;
@@ -39,7 +41,7 @@ export interface StreamHandler {
  * POST /graphql/stream: subscriptions by the GraphQL-over-SSE protocol, one connection each. Schema, limits and the shape of errors
  * are those of /graphql. When the client goes away its operation ends.
  */
-export function streamHandler({ catalog, schema, limits, log, formatError, safelist, streams = LIMITS.streams }: StreamOptions): StreamHandler {
+export function streamHandler({ access, schema, limits, log, formatError, safelist, streams = LIMITS.streams }: StreamOptions): StreamHandler {
   const open = new Set<Response>();
   const refuse = (response: Response, status: number, error: unknown): void => {
     const formatted = formatError(error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) }, error);
@@ -60,7 +62,20 @@ export function streamHandler({ catalog, schema, limits, log, formatError, safel
     // Its close would never be told again, and its place never be free.
     if (response.closed) return;
     if (open.size >= streams) return refuse(response, 503, new CallerError('BUSY', `${open.size} subscriptions are open: try again in ${RETRY_SECONDS} s`, { retryAfterSeconds: RETRY_SECONDS }));
+    const { viewer, catalog } = visitOn(request);
     open.add(response);
+    try {
+      requireScope(viewer, 'patch', 'running a model');
+      await chargeOperation(access, viewer, read.cost);
+    } catch (error) {
+      open.delete(response);
+      return refuse(response, refusalStatus(error), error);
+    }
+    // The client may have gone meanwhile.
+    if (response.closed) {
+      open.delete(response);
+      return;
+    }
     const gone = new AbortController();
     const sent = new Tally();
     response.once('close', () => {
@@ -73,14 +88,14 @@ export function streamHandler({ catalog, schema, limits, log, formatError, safel
     const handler = createHandler<Request, undefined, StreamContext>({
       schema,
       authenticate: () => null,
-      context: () => createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }) as StreamContext,
+      context: () => createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }, viewer) as StreamContext,
       // Read and measured already.
       onSubscribe: (_, { operationName, variables }) => ({
         schema,
         document: read.document,
         operationName,
         variableValues: variables,
-        contextValue: createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }) as StreamContext,
+        contextValue: createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }, viewer) as StreamContext,
       }),
       validate: () => [],
       onNext: (_, __, result) => {
@@ -118,6 +133,12 @@ export function streamHandler({ catalog, schema, limits, log, formatError, safel
       for (const response of open) response.destroy();
     },
   };
+}
+
+/** Of what was refused for who asks, or for what it costs them. */
+function refusalStatus(error: unknown): number {
+  if (error instanceof CallerError) return error.code === 'UNAUTHENTICATED' ? 401 : 403;
+  return error instanceof GraphQLError ? statusOf(error, 400) : 503;
 }
 
 /** When a client that finds all streams taken may come back. */
