@@ -15,6 +15,7 @@ import { graphCommand } from './commands/graph.ts';
 import { harvestCommand } from './commands/harvest.ts';
 import { importCommand } from './commands/import.ts';
 import { indexCommand } from './commands/index.ts';
+import { keysCommand } from './commands/keys.ts';
 import { loadCommand } from './commands/load.ts';
 import { randomiseCommand } from './commands/randomise.ts';
 import { reportCommand } from './commands/report.ts';
@@ -24,11 +25,11 @@ import { superpositionCommand } from './commands/superposition.ts';
 import { trainCommand } from './commands/train.ts';
 
 const program = new Command('feature-catalog')
-  .description('Turns a language model into an enumerable catalog of its features.\nEnvironment: CATALOG_HOME, DATABASE_URL, DEVICE, WORKERS, HOST, PORT, LOG_LEVEL, HF_TOKEN, OPENAI_BASE_URL, OPENAI_API_KEY, EXPLAIN_MODEL,\nJUDGE_MODEL, EMBEDDING_MODEL, MEILI_URL, MEILI_KEY, MEILI_INDEX (README.md says what each is).')
+  .description('Turns a language model into an enumerable catalog of its features.\nEnvironment: CATALOG_HOME, DATABASE_URL, DEVICE, WORKERS, HOST, PORT, READS, LOG_LEVEL, HF_TOKEN, OPENAI_BASE_URL, OPENAI_API_KEY, EXPLAIN_MODEL,\nJUDGE_MODEL, EMBEDDING_MODEL, MEILI_URL, MEILI_KEY, MEILI_INDEX (README.md says what each is).')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, graphCommand, experimentCommand, loadCommand, indexCommand, reportCommand, importCommand, exportCommand, serveCommand, randomiseCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, graphCommand, experimentCommand, loadCommand, indexCommand, reportCommand, importCommand, exportCommand, serveCommand, keysCommand, randomiseCommand]) add(program);
 
 try {
   await program.parseAsync();
