@@ -6,6 +6,8 @@ export const LIMITS = {
   page: 100,
   /** Values of one filter list. */
   filterValues: 100,
+  /** Characters of the name of a scorer, a judge or an explainer. */
+  nameCharacters: 500,
   /** Edges kept reachable by paging around one feature. */
   edges: 1000,
   /** Edges of one circuit, and steps from its target. */

@@ -169,16 +169,39 @@ export interface CircuitRows {
   readonly truncated: boolean;
 }
 
-export type FeatureOrder = 'INDEX' | 'DENSITY_ASC' | 'DENSITY_DESC' | 'MAX_ACTIVATION_DESC' | 'SCORE_DESC';
+/** SCORER_*: by the scores that FeatureFilter.score names, which must be given; a feature counts with its highest. */
+export type FeatureOrder = 'INDEX' | 'DENSITY_ASC' | 'DENSITY_DESC' | 'MAX_ACTIVATION_ASC' | 'MAX_ACTIVATION_DESC' | 'SCORE_ASC' | 'SCORE_DESC' | 'SCORER_ASC' | 'SCORER_DESC';
+
+/** Defined scores of one instrument: of any explanation and judge unless they are named; both ends of the range included. */
+export interface ScoreFilter {
+  readonly scorer: string;
+  readonly judge?: string;
+  readonly explainer?: string;
+  readonly min?: number;
+  readonly max?: number;
+}
 
 export interface FeatureFilter {
   /** Dictionaries to look in; the order's tie-break is (dictionaryId, index). Not empty. */
   readonly dictionaryIds: readonly number[];
   readonly minDensity?: number;
   readonly maxDensity?: number;
+  /** Of FeatureRow.maxActivation. */
+  readonly minActivation?: number;
+  readonly maxActivation?: number;
+  /** Of FeatureRow.bestScore; features without one are left out. */
   readonly minScore?: number;
+  readonly maxScore?: number;
   /** Only features with (or without) an explanation, of any explainer. */
   readonly explained?: boolean;
+  /** Only features with an explanation by this explainer. */
+  readonly explainer?: string;
+  /** Only features with a score so. */
+  readonly score?: ScoreFilter;
+  /** Only features with (or without) measured edges of each kind. */
+  readonly hasIncoming?: boolean;
+  readonly hasOutgoing?: boolean;
+  readonly hasOutputs?: boolean;
 }
 
 /** Position after which a page continues: the order's value and the key of the last row. */
@@ -190,6 +213,8 @@ export interface FeatureCursor {
 
 export interface FeaturePage {
   readonly rows: readonly FeatureRow[];
+  /** The order's value of each row, where the row does not tell it: SCORER orders. */
+  readonly values?: readonly number[];
   readonly hasNext: boolean;
 }
 

@@ -8,7 +8,8 @@ import type {
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
 import { circuitQuery, circuitRows } from './circuitQuery.ts';
 import type { CircuitLevel } from './circuitQuery.ts';
-import { pageQuery } from './featurePage.ts';
+import { SCORE_GROUPS } from './featureFilter.ts';
+import { isScorerOrder, pageQuery } from './featurePage.ts';
 import type { Prisma, PrismaClient } from './generated/client.ts';
 import { kindCode, kindOf, unpackWindows } from './pack.ts';
 import { unpackFragments } from './packFragments.ts';
@@ -114,9 +115,14 @@ export class PostgresReader implements CatalogReader {
   }
 
   async featurePage(filter: FeatureFilter, order: FeatureOrder, first: number, after: FeatureCursor | null): Promise<FeaturePage> {
-    const { text, values } = pageQuery(filter, order, first, after);
+    const { score } = filter;
+    const groups = score === undefined ? null : (await this.#query<[string]>('score-groups', SCORE_GROUPS, [filter.dictionaryIds, score.scorer, score.judge ?? null, score.explainer ?? null])).map(([id]) => id);
+    if (groups?.length === 0) return { rows: [], hasNext: false, values: [] };
+    const { text, values } = pageQuery(filter, order, first, after, groups);
     const rows = await this.#query<StoredFeature>(undefined, text, values);
-    return { rows: rows.slice(0, first).map(featureRow), hasNext: rows.length > first };
+    const page = rows.slice(0, first);
+    // The order's value comes after the feature's own columns.
+    return { rows: page.map(featureRow), hasNext: rows.length > first, ...(isScorerOrder(order) ? { values: page.map((row) => row.at(-1) as number) } : {}) };
   }
 
   async explanations(keys: readonly FeatureKey[]): Promise<readonly (readonly ExplanationRow[])[]> {

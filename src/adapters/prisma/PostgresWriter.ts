@@ -91,5 +91,6 @@ async function forgetCircuits(client: PoolClient, { name, weightsHash, tokenizer
   for (const { id } of rows) {
     await client.query('DELETE FROM output_edge WHERE model_id = $1', [id]);
     await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = ANY(ARRAY(SELECT id FROM dictionary WHERE model_id = $1))', [id]);
+    await client.query('UPDATE feature SET edges = 0 WHERE dictionary_id = ANY(ARRAY(SELECT id FROM dictionary WHERE model_id = $1)) AND edges <> 0', [id]);
   }
 }

@@ -3,6 +3,7 @@ import { CallerError } from '../../domain/errors.ts';
 import type { CircuitEdge, OutputEdge } from '../../domain/feature.ts';
 import type { CircuitCounts, CircuitsLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
+import { lockEdges, refreshEdgeFlags } from './edgeFlags.ts';
 import { finite, natural } from './pack.ts';
 import { saveRun } from './writeExplanations.ts';
 
@@ -11,7 +12,7 @@ const MEASURED = ['effect', 'strength', 'standard_error', 'n', 'run'];
 
 /** Inside the caller's transaction: replaces the edges among dictionaries of a model, and theirs to output tokens; see CatalogWriter. */
 export async function loadCircuits(client: PoolClient, model: string, circuits: readonly CircuitsLoad[], among?: readonly string[]): Promise<CircuitCounts> {
-  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`edges ${model}`]);
+  await lockEdges(client, model, 'exclusive');
   for (const { run } of circuits) await saveRun(client, run);
   const places = await placesOf(client, model, among);
   await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = ANY($1) AND source_dictionary_id = ANY($1)', [places.ids]);
@@ -44,6 +45,7 @@ export async function loadCircuits(client: PoolClient, model: string, circuits: 
   await features.flush();
   await tokens.flush();
   await lane.idle();
+  await refreshEdgeFlags(client, places.ids);
   return { edges: features.rows, outputs: tokens.rows };
 }
 

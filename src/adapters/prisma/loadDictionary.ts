@@ -4,6 +4,7 @@ import type { ExemplarKind, FeatureAnalysis } from '../../domain/feature.ts';
 import { parseHookPoint } from '../../domain/hookPoint.ts';
 import type { DictionaryLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
+import { dictionariesBeside, edgeFlagsOf, lockEdges, refreshEdgeFlags } from './edgeFlags.ts';
 import { finite, kindCode, natural, packHistogram, packLogits, packNeighbours, packWindows } from './pack.ts';
 import { replaceExplanations, saveRun, saveWords } from './writeExplanations.ts';
 
@@ -37,7 +38,7 @@ export async function loadDictionary(client: PoolClient, load: DictionaryLoad): 
   const words = new Set<string>();
   for (const one of load.explanations) explanations += (await replaceExplanations(client, id, config.nFeatures, one, words)).explanations;
   const lane = new CopyLane(client);
-  const { features, exemplars } = await loadFeatures(lane, id, load, await explainedOf(client, id, config.nFeatures));
+  const { features, exemplars } = await loadFeatures(lane, id, load, await explainedOf(client, id, config.nFeatures), await edgeFlagsOf(client, id, config.nFeatures));
   await lane.idle();
   await saveWords(client, words);
   return { features, exemplars, explanations };
@@ -97,14 +98,18 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
     [model.id, config.name],
   );
   const old = known[0];
-  if (old !== undefined && old.weights_hash !== config.weightsHash) {
+  const changed = old !== undefined && old.weights_hash !== config.weightsHash;
+  await lockEdges(client, config.model, changed ? 'exclusive' : 'shared');
+  if (changed) {
     // Other weights: the same index is another feature, so measured edges no longer hold, and what was said of it neither.
     for (const table of ['explanation', 'score', 'explanation_skip', 'explanation_summary']) {
       await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [old.id]);
     }
+    const beside = await dictionariesBeside(client, old.id);
     await client.query('DELETE FROM circuit_edge WHERE source_dictionary_id = $1', [old.id]);
     await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = $1', [old.id]);
     await client.query('DELETE FROM output_edge WHERE source_dictionary_id = $1', [old.id]);
+    await refreshEdgeFlags(client, beside);
   }
   const columns = Object.keys(values);
   const places = columns.map((_, i) => `$${i + 1}`);
@@ -117,12 +122,12 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
   return rows[0]!.id;
 }
 
-async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, explained: Explained): Promise<{ features: number; exemplars: number }> {
+async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, explained: Explained, edges: Uint8Array): Promise<{ features: number; exemplars: number }> {
   const { nFeatures } = load.config;
   const seen = new Uint8Array(nFeatures);
   const features = new CopyTable(lane, 'feature', [
     'dictionary_id', 'index', 'density', 'max_activation', 'mean_activation', 'histogram', 'top_logits', 'bottom_logits',
-    'neighbours', 'best_score', 'explained',
+    'neighbours', 'best_score', 'explained', 'edges',
   ]); // prettier-ignore
   const exemplars = new CopyTable(lane, 'exemplar', ['dictionary_id', 'index', 'kind', 'count', 'windows']);
   let windows = 0;
@@ -132,6 +137,7 @@ async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, ex
     seen[index] = 1;
     try {
       writeFeature(features, id, feature, explained);
+      features.int2(edges[index]!);
       windows += writeExemplars(exemplars, id, feature);
     } catch (error) {
       if (error instanceof CallerError) throw new CallerError(error.code, `feature ${index}: ${error.message}`);
