@@ -11,9 +11,11 @@ import { evaluateCommand } from './commands/evaluate.ts';
 import { experimentCommand } from './commands/experiment.ts';
 import { explainCommand } from './commands/explain.ts';
 import { exportCommand } from './commands/export.ts';
+import { exportCatalogCommand } from './commands/exportCatalog.ts';
 import { graphCommand } from './commands/graph.ts';
 import { harvestCommand } from './commands/harvest.ts';
 import { importCommand } from './commands/import.ts';
+import { importCatalogCommand } from './commands/importCatalog.ts';
 import { indexCommand } from './commands/index.ts';
 import { keysCommand } from './commands/keys.ts';
 import { loadCommand } from './commands/load.ts';
@@ -29,7 +31,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, graphCommand, experimentCommand, loadCommand, indexCommand, reportCommand, importCommand, exportCommand, serveCommand, keysCommand, randomiseCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, graphCommand, experimentCommand, loadCommand, indexCommand, reportCommand, importCommand, exportCommand, exportCatalogCommand, importCatalogCommand, serveCommand, keysCommand, randomiseCommand]) add(program);
 
 try {
   await program.parseAsync();

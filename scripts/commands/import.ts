@@ -69,7 +69,8 @@ export function importCommand(program: Command): void {
     });
 }
 
-function hookPoint(text: string): HookPoint {
+/** A hook point on the command line. */
+export function hookPoint(text: string): HookPoint {
   try {
     parseHookPoint(text);
     return text as HookPoint;

@@ -1,0 +1,115 @@
+import type { CircuitEdge, ExplainOutcome, Explanation, Exemplar, FeatureAnalysis, OutputEdge } from '../domain/feature.ts';
+import type { PatchRun } from '../domain/patch.ts';
+import type { Run } from '../domain/run.ts';
+import type { DictionaryRow, ExplanationSummaryRow, ModelRow } from './CatalogReader.ts';
+
+/** Which features of a dictionary are taken; left out = all. */
+export interface BulkFilter {
+  /** Indices from `from` to below `to`. */
+  readonly from?: number;
+  readonly to?: number;
+  /** Of the feature's best simulation-top-random score. */
+  readonly minScore?: number;
+  readonly explained?: boolean;
+}
+
+/** A dictionary without the number the database gave it. */
+export interface BulkDictionary extends Omit<DictionaryRow, 'id'> {
+  readonly inputScale: number;
+}
+
+export type BulkSummary = Omit<ExplanationSummaryRow, 'dictionaryId'>;
+export type BulkFeature = Omit<FeatureAnalysis, 'exemplars'>;
+
+/** With the key of the run that said it. */
+export type OfRun<T> = T & { readonly run: string };
+
+export interface BulkSkip {
+  readonly index: number;
+  readonly explainer: string;
+  readonly reason: string;
+}
+
+/** One dictionary as it was at one moment, whatever is written meanwhile. Lists of indices are ascending and short (some hundred); answers follow their order. */
+export interface BulkView {
+  readonly model: ModelRow;
+  readonly dictionary: BulkDictionary;
+  /** Indices in [from, to) that pass the filter, ascending. */
+  indices(from: number, to: number, filter: BulkFilter): Promise<readonly number[]>;
+  features(indices: readonly number[]): Promise<readonly BulkFeature[]>;
+  /** By kind (top, quantile, random), then rank. */
+  exemplars(indices: readonly number[]): Promise<readonly { readonly index: number; readonly exemplars: readonly Exemplar[] }[]>;
+  /** By explainer within a feature; scores by scorer, then judge. */
+  explanations(indices: readonly number[]): Promise<readonly OfRun<Explanation>[]>;
+  skips(indices: readonly number[]): Promise<readonly OfRun<BulkSkip>[]>;
+  /** Who explained or skipped these, each once, with the least key of a run that did. */
+  explainers(indices: readonly number[]): Promise<readonly { readonly explainer: string; readonly run: string }[]>;
+  /** Whose targets these are; by target, source dictionary, source. */
+  edges(indices: readonly number[]): Promise<readonly OfRun<CircuitEdge>[]>;
+  /** Whose sources these are; by source, token. */
+  outputs(indices: readonly number[]): Promise<readonly OfRun<OutputEdge>[]>;
+  /** By explainer. */
+  summaries(): Promise<readonly BulkSummary[]>;
+  /** Those that are there, by key. */
+  runs(keys: readonly string[]): Promise<readonly Run[]>;
+  /** Display texts of the model's tokens by id; empty where none were loaded. */
+  tokens(): Promise<readonly string[]>;
+  /** Patches that edited features of this dictionary, by id, after `after`. */
+  patches(after: string, limit: number): Promise<readonly PatchRun[]>;
+}
+
+/** What one explainer said, as the catalog had it. */
+export interface BulkExplanations {
+  readonly explainer: string;
+  /** The run most of them are of. */
+  readonly run: Run;
+  /** Each with the key of its own run. */
+  readonly outcomes: AsyncIterable<OfRun<ExplainOutcome>>;
+}
+
+/** A dictionary to be put into the catalog as it was in another. */
+export interface BulkLoad {
+  readonly dictionary: BulkDictionary;
+  /** Every run that is named. */
+  readonly runs: AsyncIterable<Run>;
+  readonly train: Run;
+  readonly analyse: Run;
+  readonly features: AsyncIterable<FeatureAnalysis>;
+  readonly explanations: readonly BulkExplanations[];
+  /** Null: what the explanations come to. */
+  readonly summaries: readonly BulkSummary[] | null;
+}
+
+/** What was measured between a dictionary and others; loaded once these are there. */
+export interface BulkMeasured {
+  readonly model: string;
+  readonly dictionary: string;
+  readonly runs: AsyncIterable<Run>;
+  readonly edges: AsyncIterable<OfRun<CircuitEdge>>;
+  readonly outputs: AsyncIterable<OfRun<OutputEdge>>;
+  readonly patches: AsyncIterable<PatchRun>;
+}
+
+export interface BulkCounts {
+  readonly features: number;
+  readonly exemplars: number;
+  readonly explanations: number;
+}
+
+export interface MeasuredCounts {
+  readonly edges: number;
+  readonly outputs: number;
+  readonly patches: number;
+  /** Edges left out because the catalog lacks their source's dictionary, by its name. */
+  readonly without: ReadonlyMap<string, number>;
+}
+
+/** The catalog by the dictionary, whole, for moving it from one database to another. */
+export interface CatalogBulk {
+  /** Throws NOT_FOUND where the catalog has no such dictionary. */
+  view<T>(model: string, dictionary: string, work: (view: BulkView) => Promise<T>): Promise<T>;
+  /** Replaces the dictionary and everything said of its features, in one transaction; the model must be there. */
+  restore(load: BulkLoad): Promise<BulkCounts>;
+  /** Replaces the edges into the dictionary's features and theirs to tokens, and adds patches, in one transaction. */
+  restoreMeasured(load: BulkMeasured): Promise<MeasuredCounts>;
+}
