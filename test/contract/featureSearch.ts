@@ -86,7 +86,7 @@ const TABLE: readonly (readonly [query: string, hits: readonly string[], matched
   ['generic punct', Array.from({ length: 40 }, (_, i) => `${i % 2}/${100 + i}`), 'prefix'],
   ['brackets or germ', ['1/0'], 'words'],
   ['brackets or germ*', ['0/2', '1/0'], 'prefix'],
-  ['names cap -months', ['1/2/llm-v1'], 'prefix'],
+  ['names -months cap', ['1/2/llm-v1'], 'prefix'],
   ['"names of cap', [], 'similar'],
   ['opening or -closing', ['0/1'], 'words'],
   ['div', ['0/4'], 'words'],

@@ -16,7 +16,7 @@ const SAID = { engine: 'postgres', fallback: null } as const;
 
 /**
  * Full-text search in PostgreSQL. The words as they are typed; then, where none match, the last as the beginning of one; then each
- * as those alike that occur. While about a thousand match, all are ranked; of more, bands of about a hundred, best explained
+ * as those alike that occur. While a few hundred match, all are ranked; of more, bands of about fifty, best explained
  * first, so that a page costs the same however common the words (searchBands.ts).
  */
 export class PostgresSearch implements FeatureSearch {

@@ -7,11 +7,11 @@ import { rankWindow } from './searchWindow.ts';
 import type { HitKey, RankedHit, Sought } from './searchWindow.ts';
 
 /** Up to about so many matches are all ranked, ... */
-const RANK_ALL = 1000;
+const RANK_ALL = 500;
 /** ... and when they turn out to be more than this, or a band's to be, less is read at once. */
-const CAP = 2500;
-/** Matches that a band aims at: several pages of hits, few enough to rank in a few milliseconds. */
-const BAND = 100;
+const CAP = 2000;
+/** Matches that a band aims at: two pages of hits, but no fewer than this, and few enough to rank in a few milliseconds. */
+const BAND = 50;
 /** A filter that leaves less than this share of the matches is looked up; a wider one is checked row by row. */
 const NARROW = 0.15;
 /** How much a band that was far off changes the next one's width. */
@@ -56,7 +56,8 @@ export async function findPage(client: ClientBase, statistics: SearchStatistics,
   const { minScore } = asked.filter;
   const end = minScore === null || minScore <= 0 ? END : Math.max(0, 1001 - Math.floor(1000 * minScore)) * 2 ** 32;
   let from = after?.window.to ?? 0;
-  let share = BAND / Math.max(1, expected);
+  const band = Math.max(BAND, 2 * first);
+  let share = band / Math.max(1, expected);
   while (hits.length <= first && from < end) {
     const to = Math.min(end, await statistics.after(client, from, share));
     const cap = isSmallest({ from, to }) ? null : CAP;
@@ -67,8 +68,8 @@ export async function findPage(client: ClientBase, statistics: SearchStatistics,
     }
     add(ranked.hits, { from, to });
     from = to;
-    if (ranked.matches < BAND / 4) share *= STEP;
-    else if (ranked.matches > BAND * 4) share /= 2;
+    if (ranked.matches < band / 4) share *= STEP;
+    else if (ranked.matches > band * 4) share /= 2;
   }
   return page('bands', minScore === null ? { value: expected, exact: false } : null);
 }

@@ -7,7 +7,7 @@ import { tsqueryText, withLexemes } from './tsquery.ts';
 const MAX_WORDS = 16;
 const CANDIDATES = 4;
 /** What the beginning of a word may stand for: more would only make every match slower to rank. */
-export const COMPLETIONS = 32;
+export const COMPLETIONS = 16;
 
 const COMPILE = `SELECT to_tsquery('feature_text', $1)::text AS compiled`;
 
