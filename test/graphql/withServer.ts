@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { createAccess, type AccessOptions } from '../../src/catalog/access.ts';
 import { createCatalog } from '../../src/catalog/catalog.ts';
 import { createExplainService } from '../../src/catalog/explainFeature.ts';
 import { createLiveModels } from '../../src/catalog/liveModels.ts';
@@ -28,6 +29,8 @@ export interface TestServer {
 export interface TestServerOptions {
   readonly seed?: SeedOptions;
   readonly server?: Partial<ServerOptions>;
+  /** Who may do what, by the keys of the database; without it everybody is the owner. */
+  readonly access?: AccessOptions;
   /** What explains features on demand; without it nothing does. */
   readonly explainers?: FeatureExplainers;
   /** Replaces reads, to see how failures are shown. */
@@ -51,6 +54,7 @@ export async function withServer(options: TestServerOptions, work: (server: Test
       catalog: createCatalog({ reader, search: catalog.search, live, patches, steers, version: '0.0.0-test', ...(explainers === undefined ? {} : { explanations: createExplainService({ reader, writer: catalog.writer, explainers }) }) }),
       host: '127.0.0.1',
       port: 0,
+      ...(options.access === undefined ? {} : { access: createAccess(catalog.keys, options.access) }),
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as TestServer['log'][number]) }),
       ...options.server,
     });

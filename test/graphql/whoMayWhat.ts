@@ -1,0 +1,34 @@
+import type { Scope } from '../../src/domain/viewer.ts';
+
+/** What a root field needs, and an operation that asks for it. `hidden`: the same about a restricted model; it must answer as for a model that does not exist. */
+export interface Rule {
+  readonly scope: Scope;
+  readonly ask: (model: string) => string;
+}
+
+const PATCH = (model: string): string => `{ model: "${model}", base: "a", features: [{ feature: "${model}/0-tied-r2/1", operation: ABLATE }] }`;
+const id = (text: string): string => Buffer.from(text).toString('base64url');
+
+/** Every field of Query and Mutation; a field without a rule fails the test. */
+export const RULES: Readonly<Record<string, Rule>> = {
+  'Query.node': { scope: 'read', ask: (model) => `{ node(id: "${id(`Feature:${model}/0-tied-r2/1`)}") { id } }` },
+  'Query.nodes': { scope: 'read', ask: (model) => `{ nodes(ids: ["${id(`Model:${model}`)}", "${id(`Dictionary:${model}/0-tied-r2`)}", "${id(`Explanation:${model}/0-tied-r2/1/pattern-v1`)}"]) { id } }` },
+  'Query.server': { scope: 'read', ask: () => '{ server { version } }' },
+  'Query.models': { scope: 'read', ask: () => '{ models { nodes { name } } }' },
+  'Query.model': { scope: 'read', ask: (model) => `{ model(name: "${model}") { name } }` },
+  'Query.dictionary': { scope: 'read', ask: (model) => `{ dictionary(model: "${model}", name: "0-tied-r2") { name } }` },
+  'Query.dictionaries': { scope: 'read', ask: (model) => `{ dictionaries(filter: { model: "${model}" }) { nodes { name } } }` },
+  'Query.feature': { scope: 'read', ask: (model) => `{ feature(address: "${model}/0-tied-r2/1") { address } }` },
+  'Query.features': { scope: 'read', ask: (model) => `{ features(filter: { model: "${model}" }) { nodes { address } } }` },
+  'Query.searchFeatures': { scope: 'read', ask: (model) => `{ searchFeatures(query: "giraffe", filter: { model: "${model}" }) { nodes { address } } }` },
+  'Query.activations': { scope: 'patch', ask: (model) => `{ activations(model: "${model}", text: "a") { tokens } }` },
+  'Query.token': { scope: 'read', ask: (model) => `{ token(model: "${model}", id: 3) { text } }` },
+  'Query.circuit': { scope: 'read', ask: (model) => `{ circuit(target: { feature: "${model}/1-tied-r2/1" }) { truncated } }` },
+  'Query.patchRun': { scope: 'read', ask: () => `{ patchRun(id: "${id('PatchRun:none')}") { id } }` },
+  'Query.run': { scope: 'read', ask: () => '{ run(key: "none") { key } }' },
+  'Mutation.patch': { scope: 'patch', ask: (model) => `mutation { patch(input: ${PATCH(model)}) { userErrors { code message } } }` },
+  'Mutation.patches': { scope: 'patch', ask: (model) => `mutation { patches(input: { patches: [${PATCH(model)}] }) { results { userErrors { code message } } } }` },
+  'Mutation.ablate': { scope: 'patch', ask: (model) => `mutation { ablate(input: { model: "${model}", prompt: "a", features: ["${model}/0-tied-r2/1"] }) { userErrors { code message } } }` },
+  'Mutation.steer': { scope: 'patch', ask: (model) => `mutation { steer(input: { model: "${model}", prompt: "a", features: [{ feature: "${model}/0-tied-r2/1", operation: ABLATE }] }) { userErrors { code message } } }` },
+  'Mutation.explainFeature': { scope: 'patch', ask: (model) => `mutation { explainFeature(input: { feature: "${model}/0-tied-r2/1" }) { userErrors { code message } } }` },
+};
