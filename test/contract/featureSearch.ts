@@ -135,7 +135,9 @@ export const CASES: Readonly<Record<string, (subject: SearchUnderTest) => Promis
   'says who answered and how many match': async ({ search }) => {
     for (const [query, first, count] of [['names', 2, 4], ['punctuation', 7, 40], ['zzzzqqq', 5, 0]] as const) {
       const page = await search.search(request(query, { first }));
-      assert.deepEqual([page.total, page.order, page.fallback], [{ value: count, exact: true }, 'relevance', null], query);
+      assert.deepEqual([page.total?.value, page.order, page.fallback], [count, 'relevance', null], query);
+      // How many words are spelled similarly may be the engine's guess.
+      if (page.matched === 'words') assert.equal(page.total?.exact, true, query);
       assert.ok(page.engine === 'postgres' || page.engine === 'meilisearch');
     }
   },
@@ -145,7 +147,8 @@ export const CASES: Readonly<Record<string, (subject: SearchUnderTest) => Promis
       const asked = request(query, { ...more, first: 1 });
       const { matched, engine } = await search.search(asked);
       const facets = await search.facets(asked, { matched, engine });
-      assert.deepEqual([facets.exact, facets.engine], [true, engine]);
+      assert.equal(facets.engine, engine);
+      if (matched !== 'similar') assert.equal(facets.exact, true, query);
       return [Object.fromEntries(facets.dictionaries.map(({ dictionaryId, count }) => [dictionaryId === a ? 'a' : 'b', count])), Object.fromEntries(facets.explainers.map(({ explainer, count }) => [explainer, count]))];
     };
     assert.deepEqual(await counted('names'), [{ a: 2, b: 2 }, { 'pattern-v1': 3, 'llm-v1': 1 }]);
