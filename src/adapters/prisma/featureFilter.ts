@@ -5,7 +5,8 @@ export type Bind = (value: unknown, type: string) => string;
 
 /**
  * A condition that few features may satisfy and that has an index of its own.
- *   members   features of dictionary `d.id` that satisfy it, as `"index"`: one or a few index ranges
+ *   members   features of dictionary `d.id` that satisfy it, as `"index"`, `most` of each of its index ranges; each is read in the order
+ *             of its index, so that the planner does not read the table instead
  *   holds     whether feature `f` does, written so that no index but the one being read is used for it
  */
 export interface Membership {
@@ -44,7 +45,7 @@ export function columnConditions(filter: FeatureFilter, bind: Bind): string {
 }
 
 /** The filter's other conditions. `groups`: those of filter.score; null where it says nothing here (no such filter, or it is the order). */
-export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null, bind: Bind): readonly Membership[] {
+export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null, most: number, bind: Bind): readonly Membership[] {
   const found: Membership[] = [];
   const { explained, explainer, hasIncoming, hasOutgoing, hasOutputs, score } = filter;
   if ([explained, hasIncoming, hasOutgoing, hasOutputs].some((flag) => flag !== undefined)) {
@@ -53,7 +54,8 @@ export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null,
     );
     const [flags, masks] = [bind(explained === undefined ? [false, true] : [explained], 'boolean[]'), bind(bits, 'smallint[]')];
     found.push({
-      members: `SELECT m."index" FROM feature m WHERE m.dictionary_id = d.id AND m.explained = ANY(${flags}) AND m.edges = ANY(${masks})`,
+      members: `SELECT m."index" FROM unnest(${flags}) AS x(explained) CROSS JOIN unnest(${masks}) AS y(edges) CROSS JOIN LATERAL (
+        SELECT "index" FROM feature WHERE dictionary_id = d.id AND explained = x.explained AND edges = y.edges ORDER BY "index" LIMIT ${most}) m`,
       // array_position is no index operator.
       holds: `array_position(${flags}, f.explained) IS NOT NULL AND array_position(${masks}, f.edges) IS NOT NULL`,
     });
@@ -61,7 +63,7 @@ export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null,
   if (explainer !== undefined) {
     const name = bind(explainer, 'text');
     found.push({
-      members: `SELECT m."index" FROM explanation m WHERE m.dictionary_id = d.id AND m.explainer = ${name}`,
+      members: `SELECT m."index" FROM explanation m WHERE m.dictionary_id = d.id AND m.explainer = ${name} ORDER BY m."index"`,
       // A scalar subquery stays one: the planner would turn EXISTS into a join that may read the whole table.
       holds: `(SELECT true FROM explanation m WHERE m.dictionary_id = f.dictionary_id AND m."index" = f."index" AND m.explainer = ${name} LIMIT 1)`,
     });
@@ -70,7 +72,7 @@ export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null,
     const ids = bind(groups, 'bigint[]');
     found.push({
       members: `SELECT m."index" FROM unnest(${ids}) AS g(id) CROSS JOIN LATERAL (
-        SELECT s."index" FROM score s WHERE s.dictionary_id = d.id AND score_group(s.explainer, s.scorer, s.judge) = g.id AND s.value IS NOT NULL${valueRange(score, bind)}) m`,
+        SELECT s."index" FROM score s WHERE s.dictionary_id = d.id AND score_group(s.explainer, s.scorer, s.judge) = g.id AND s.value IS NOT NULL${valueRange(score, bind)} ORDER BY s.value DESC LIMIT ${most}) m`,
       holds: `(SELECT true FROM score s WHERE s.dictionary_id = f.dictionary_id AND s."index" = f."index"${scoreNames(score, bind)} AND s.value IS NOT NULL${valueRange(score, bind)} LIMIT 1)`,
     });
   }

@@ -63,7 +63,7 @@ export function pageQuery(filter: FeatureFilter, order: FeatureOrder, first: num
   const byScorer = isScorerOrder(order);
   const ranges = rangesOf(order, after, bind);
   const conditions = columnConditions(filter, bind);
-  const memberships = membershipsOf(filter, byScorer ? null : groups, bind);
+  const memberships = membershipsOf(filter, byScorer ? null : groups, FEW + 1, bind);
   const columns = byScorer ? `${FEATURE_COLUMNS}, s.value AS order_value` : FEATURE_COLUMNS;
 
   const few = memberships.map(({ members }, n) => {
@@ -80,22 +80,22 @@ export function pageQuery(filter: FeatureFilter, order: FeatureOrder, first: num
   });
   const many = memberships.map((_, n) => ` AND cardinality(c${n}.m) > ${FEW}`).join('');
   const held = memberships.map(({ holds }) => ` AND ${holds}`).join('');
-  const walk = byScorer ? scoreWalk(filter.score!, groups!, bind) : { source: 'feature f', where: 'f.dictionary_id = d.id' };
-  branches.push(...ranges.map(({ where, orderBy }) => `(SELECT ${columns} FROM ${walk.source} WHERE ${walk.where}${many}${where}${conditions}${held} ORDER BY ${orderBy} LIMIT ${limit})`));
+  const walk = byScorer ? scoreWalk(columns, filter.score!, groups!, bind) : (rest: string): string => `(SELECT ${columns} FROM feature f WHERE f.dictionary_id = d.id${rest})`;
+  branches.push(...ranges.map(({ where, orderBy }) => walk(`${many}${where}${conditions}${held} ORDER BY ${orderBy} LIMIT ${limit}`)));
   const text = `SELECT p.* FROM unnest(${dictionaries}) AS d(id)${few.join('')} CROSS JOIN LATERAL (${branches.join('\n UNION ALL ')}) p ORDER BY ${outerOrder(order)} LIMIT ${limit}`;
   return { text, values };
 }
 
-/** Scores of the filter in a dictionary, each feature by its highest alone. */
-function scoreWalk(score: ScoreFilter, groups: ScoreGroups, bind: Bind): { source: string; where: string } {
+/** Along the scores of the filter in a dictionary, each feature by its highest alone; `rest`: conditions, order and limit, of each group. */
+function scoreWalk(columns: string, score: ScoreFilter, groups: ScoreGroups, bind: Bind): (rest: string) => string {
   const range = valueRange(score, bind);
   // Several groups: a feature comes once, where its highest score is.
   const best = (): string => ` AND g.id = (SELECT score_group(s.explainer, s.scorer, s.judge) FROM score s WHERE s.dictionary_id = d.id AND s."index" = f."index"${scoreNames(score, bind)} AND s.value IS NOT NULL${range}
     ORDER BY s.value DESC, s.explainer, s.judge LIMIT 1)`;
-  return {
-    source: `unnest(${bind(groups, 'bigint[]')}) AS g(id) CROSS JOIN score s CROSS JOIN LATERAL (SELECT * FROM feature WHERE dictionary_id = d.id AND "index" = s."index" LIMIT 1) f`,
-    where: `s.dictionary_id = d.id AND score_group(s.explainer, s.scorer, s.judge) = g.id AND s.value IS NOT NULL${range}${groups.length === 1 ? '' : best()}`,
-  };
+  const where = `s.dictionary_id = d.id AND score_group(s.explainer, s.scorer, s.judge) = g.id AND s.value IS NOT NULL${range}${groups.length === 1 ? '' : best()}`;
+  const ids = bind(groups, 'bigint[]');
+  return (rest) => `(SELECT x.* FROM unnest(${ids}) AS g(id) CROSS JOIN LATERAL (
+    SELECT ${columns} FROM score s CROSS JOIN LATERAL (SELECT * FROM feature WHERE dictionary_id = d.id AND "index" = s."index" LIMIT 1) f WHERE ${where}${rest}) x)`;
 }
 
 /** The highest score of feature f that the filter names; no row where there is none. */
@@ -121,11 +121,12 @@ function rangesOf(order: FeatureOrder, after: FeatureCursor | null, bind: Bind):
   if (after !== null && after.value === null && !nullable) throw new CallerError('BAD_CURSOR', `the cursor does not belong to the order ${order}: ask for the first page again`);
   const index = isScorerOrder(order) ? 's."index"' : 'f."index"';
   const ties = `${index}${reversed ? ' DESC' : ''}`;
-  const ordered = `${value} ${direction}, ${ties}`;
-  // Values and nulls apart: the index of a descending order has its nulls at the end, which an ascending read meets first.
+  // A nullable column's index has nulls last in its descending order, so first in that order read backwards.
+  const ordered = `${value} ${direction}${nullable ? (reversed ? ' NULLS FIRST' : ' NULLS LAST') : ''}, ${ties}`;
+  // Read backwards, the nulls come first: they are read apart, to come last.
   const valued = nullable ? ` AND ${value} IS NOT NULL` : '';
   const nulls = nullable ? [{ where: ` AND ${value} IS NULL`, orderBy: ties }] : [];
-  if (after === null) return reversed ? [{ where: valued, orderBy: ordered }, ...nulls] : [{ where: '', orderBy: `${value} ${direction}${nullable ? ' NULLS LAST' : ''}, ${ties}` }];
+  if (after === null) return reversed ? [{ where: valued, orderBy: ordered }, ...nulls] : [{ where: '', orderBy: ordered }];
   const rest = reversed ? ` AND ${index} < ${resumeBefore(after, bind)}` : ` AND ${index} > ${resumeAfter(after, bind)}`;
   if (after.value === null) return [{ where: ` AND ${value} IS NULL${rest}`, orderBy: ties }];
   const from = bind(after.value, 'float8');

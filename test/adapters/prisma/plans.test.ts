@@ -61,6 +61,14 @@ test('no read scans a big table', () =>
         for (const target of [{ dictionaryId: ids[1]!, index: size }, { model: 'toy', id: size % 200 }]) await reader.circuit({ target, depth: 4, minEffect: 0.05, perNode: 4, limit: 100 });
         await reader.tokens('toy', keys.map((key) => key.index));
       }
+      const score = { scorer: 'simulation-top-random' };
+      for (const order of ['INDEX', 'DENSITY_ASC', 'MAX_ACTIVATION_ASC', 'SCORE_ASC', 'SCORER_ASC', 'SCORER_DESC'] as const) {
+        const byScorer = order.startsWith('SCORER') ? { score } : {};
+        for (const filter of [{ hasIncoming: true }, { hasIncoming: false, hasOutputs: false }, { explainer: 'pattern-v1' }, { explainer: 'nobody' }, { score: { ...score, judge: 'pattern-v1', min: 0.99 } }, { score: { ...score, explainer: 'pattern-v1', max: 0.5 }, hasOutgoing: true, minActivation: 10 }]) {
+          await reader.featurePage({ dictionaryIds: ids, ...byScorer, ...filter }, order, 50, null);
+          await reader.featurePage({ dictionaryIds: ids, ...byScorer, ...filter }, order, 50, { value: 0.5, dictionaryId: ids[0]!, index: 5000 });
+        }
+      }
       for (const order of ['INDEX', 'DENSITY_ASC', 'DENSITY_DESC', 'MAX_ACTIVATION_DESC', 'SCORE_DESC'] as const) {
         for (const filter of [{}, { minDensity: 0.5, maxDensity: 0.6 }, { minScore: 0.9 }, { explained: false }]) {
           for (const value of [null, 0.5]) {
@@ -88,7 +96,7 @@ test('no read scans a big table', () =>
     assert.deepEqual(await scans(), before);
     const used = await sql<{ name: string }>('SELECT indexrelname AS name FROM pg_stat_user_indexes WHERE idx_scan > 0');
     const names = new Set(used.map((row) => row.name));
-    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'output_edge_tokens_idx', 'output_edge_sources_idx', 'token_text_idx', 'explanation_search_idx', 'explanation_word_trigram_idx', 'explanation_word_prefix_idx']) {
+    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'feature_flags_idx', 'explanation_explainer_idx', 'score_value_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'output_edge_tokens_idx', 'output_edge_sources_idx', 'token_text_idx', 'explanation_search_idx', 'explanation_word_trigram_idx', 'explanation_word_prefix_idx']) {
       assert.ok(names.has(name), `${name} is used`);
     }
     // The counter does count.
