@@ -8,13 +8,15 @@ import { MeiliConnection, MeiliFailure, type MeiliOptions } from './connection.t
 import { DEFAULT_INDEX, readState } from './MeilisearchIndex.ts';
 import { positionOf, readPosition } from './position.ts';
 import { filterText, queryTexts, type WordsMode } from './queries.ts';
-import { EMBEDDER, MOST_HITS } from './settings.ts';
+import { EMBEDDER, MOST_HITS, MOST_WORDS } from './settings.ts';
 
 const MAX_QUERY_LENGTH = 1000;
 /** How long what the index says of itself is believed. */
 const STATE_MS = 5000;
 /** How much meaning counts beside words. */
 const SEMANTIC_RATIO = 0.5;
+/** Hits by meaning that can be paged through: everything is near something. */
+const NEAREST = 200;
 
 export interface MeilisearchSearchOptions extends MeiliOptions {
   /** The catalog the index must be of. */
@@ -116,7 +118,11 @@ export class MeilisearchSearch implements FeatureSearch {
       const vector = (await this.#options.embedding?.vector(query.words.join(' '))) ?? null;
       if (vector === null && offset > 0) throw new MeiliFailure('the embeddings endpoint that the page before was found with does not answer');
       if (vector === null) return null;
-      return this.#ask(Hits, path, { q: query.words.slice(0, 10).join(' '), ...asked, offset, limit, vector: [...vector], hybrid: { embedder: EMBEDDER, semanticRatio: SEMANTIC_RATIO } });
+      // The whole list for every page: of equally near ones the server picks others when it is asked for more.
+      const nearest = await this.#ask(Hits, path, {
+        q: query.words.slice(0, MOST_WORDS).join(' '), ...asked, showRankingScoreDetails: false, limit: NEAREST, vector: [...vector], hybrid: { embedder: EMBEDDER, semanticRatio: SEMANTIC_RATIO },
+      }); // prettier-ignore
+      return { ...nearest, hits: nearest.hits.slice(offset, offset + limit) };
     }
     const texts = queryTexts(query, mode satisfies WordsMode, synonyms);
     if (texts.length === 1) return this.#ask(Hits, path, { q: texts[0], ...asked, offset, limit });
