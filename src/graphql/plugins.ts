@@ -8,7 +8,7 @@ import { clientOf } from './client.ts';
 import type { Context } from './context.ts';
 import { checkOperation, type OperationLimits } from './limits.ts';
 import { measureOperation } from './measure.ts';
-import type { Safelist } from './safelist.ts';
+import { bound, type Safelist } from './safelist.ts';
 import { checkVariables } from './variables.ts';
 
 /**
@@ -33,7 +33,7 @@ export function limitsPlugin(limits: OperationLimits, safelist?: Safelist, acces
               extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
             });
           }
-          safelist?.check(document, operationName ?? undefined);
+          if (bound(contextValue.viewer)) safelist?.check(document, operationName ?? undefined);
           checkVariables(request.variables);
           const measure = measureOperation(schema, document, operation, request.variables ?? {});
           checkOperation(measure, limits);
@@ -82,12 +82,14 @@ export function logPlugin(log: Logger): ApolloServerPlugin<Context> {
     async requestDidStart() {
       const start = performance.now();
       return {
-        async willSendResponse({ operation, operationName, queryHash, request, response }) {
+        async willSendResponse({ operation, operationName, queryHash, request, response, contextValue }) {
           const result = response.body.kind === 'single' ? response.body.singleResult : undefined;
           log.info(
             {
               request: request.http?.headers.get('x-request-id') ?? null,
               client: clientOf(request.http?.headers),
+              key: contextValue.viewer.keyId,
+              viewer: contextValue.viewer.name,
               operation: operationName ?? null,
               kind: operation?.operation ?? null,
               hash: queryHash?.slice(0, 16) ?? null,

@@ -7,12 +7,13 @@ import { LIMITS } from '../catalog/limits.ts';
 import { requireScope } from '../catalog/viewerCatalog.ts';
 import { CallerError, messageOf } from '../domain/errors.ts';
 import { chargeOperation, visitOn } from './authenticate.ts';
+import { clientOf } from './client.ts';
 import { createStreamContext, type Context } from './context.ts';
 import { statusOf } from './errors.ts';
 import { Tally, writeEvents } from './eventFlow.ts';
 import { checkOperation, MAX_TOKENS, type OperationLimits } from './limits.ts';
 import { measureOperation } from './measure.ts';
-import type { Safelist } from './safelist.ts';
+import { bound, type Safelist } from './safelist.ts';
 import { checkVariables } from './variables.ts';
 
 export interface StreamOptions {
@@ -55,7 +56,7 @@ export function streamHandler({ access, schema, limits, log, formatError, safeli
     }
     let read: { readonly document: DocumentNode; readonly operation: OperationDefinitionNode; readonly cost: number };
     try {
-      read = readOperation(schema, limits, safelist, request.body as unknown);
+      read = readOperation(schema, limits, bound(visitOn(request).viewer) ? safelist : undefined, request.body as unknown);
     } catch (error) {
       return refuse(response, error instanceof GraphQLError ? statusOf(error, 400) : 400, error);
     }
@@ -123,7 +124,7 @@ export function streamHandler({ access, schema, limits, log, formatError, safeli
       await writeEvents(body, response, (count) => sent.set(count));
     } finally {
       response.end();
-      log.info({ operation: read.operation.name?.value ?? null, kind: 'subscription', cost: read.cost, events, ms: Math.round(performance.now() - started), left: response.destroyed }, 'operation');
+      log.info({ request: request.headers['x-request-id'], client: clientOf({ get: (name) => request.headers[name]?.toString() }), key: viewer.keyId, viewer: viewer.name, operation: read.operation.name?.value ?? null, kind: 'subscription', cost: read.cost, events, ms: Math.round(performance.now() - started), left: response.destroyed }, 'operation');
     }
   };
   return {

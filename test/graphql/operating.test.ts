@@ -59,7 +59,7 @@ test('request ids: the caller\'s where sane, otherwise one of ours; in the answe
       fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ query: 'query Mine { models(first: 5) { nodes { name } } }' }) });
     assert.equal((await post({ 'x-request-id': 'abc-1.2', 'graphql-client-name': 'tests' })).headers.get('x-request-id'), 'abc-1.2');
     const line = log.find((one) => one['request'] === 'abc-1.2')!;
-    assert.deepEqual([line['client'], line['operation'], line['kind'], line['cost']], ['tests', 'Mine', 'query', 6]);
+    assert.deepEqual([line['client'], line['key'], line['viewer'], line['operation'], line['kind'], line['cost']], ['tests', null, 'anonymous', 'Mine', 'query', 6]);
     for (const odd of ['a b', 'x'.repeat(65), '<script>']) {
       const id = (await post({ 'x-request-id': odd })).headers.get('x-request-id')!;
       assert.match(id, /^[0-9a-f-]{36}$/);

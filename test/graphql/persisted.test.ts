@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { OWNER, type Scope } from '../../src/domain/viewer.ts';
 import { persistedDocuments } from '../../src/graphql/persisted.ts';
-import { readSafelist } from '../../src/graphql/safelist.ts';
+import { bound, readSafelist } from '../../src/graphql/safelist.ts';
 import { at, type Json } from '../helpers/graphqlClient.ts';
 import { withServer } from './withServer.ts';
 
@@ -83,6 +84,13 @@ test('with a safelist nothing else runs, however it is sent', async () => {
     });
     assert.equal(stream.status, 403);
   });
+});
+
+test('a safelist binds everybody but the keys of administrators', () => {
+  const scopes = (...of: Scope[]): ReadonlySet<Scope> => new Set(of);
+  assert.equal(bound(OWNER), true);
+  assert.equal(bound({ keyId: 'k', name: 'k', scopes: scopes('read', 'patch'), models: 'all' }), true);
+  assert.equal(bound({ keyId: 'k', name: 'k', scopes: scopes('admin'), models: 'all' }), false);
 });
 
 test('a safelist by hash: documents are asked for by it; a wrong hash is refused at start', async () => {
