@@ -6,8 +6,8 @@ import { Conditions } from './searchWindow.ts';
 import type { Sought } from './searchWindow.ts';
 
 /** Up to so many matches are counted one by one; of more, a sample of about SAMPLE. */
-const COUNTED = 2000;
-const SAMPLE = 1000;
+const COUNTED = 4000;
+const SAMPLE = 500;
 const PARTS = 1024;
 const MOST = { dictionaries: 1000, explainers: 100 };
 
