@@ -1,5 +1,7 @@
 # Image that serves the catalog (and runs every stage: `docker run … npm run catalog -- train --help`).
 #   docker build -t feature-catalog .
+# It listens to other machines, and so wants a key for whoever runs models, once:
+#   docker run --rm -v catalog:/data feature-catalog node scripts/cli.ts keys create me --scopes read,patch
 #   docker run -p 4000:4000 -v catalog:/data feature-catalog                      # embedded PostgreSQL in the volume
 #   docker run -p 4000:4000 -e DATABASE_URL=postgresql://… feature-catalog        # a server of yours
 
@@ -15,7 +17,8 @@ COPY models ./models
 RUN node scripts/generate.ts
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production CATALOG_HOME=/data HOST=0.0.0.0 PORT=4000
+# Stopped within the 10 s that `docker stop` waits.
+ENV NODE_ENV=production CATALOG_HOME=/data HOST=0.0.0.0 PORT=4000 SHUTDOWN_SECONDS=8
 RUN groupadd --system catalog && useradd --system --gid catalog --home-dir /data catalog \
  && mkdir /data && chown catalog:catalog /data
 WORKDIR /app

@@ -15,7 +15,7 @@ test('a blank variable counts as unset', () => {
   assert.equal(readConfig({ PORT: '', DATABASE_URL: '' }).port, 4000);
 });
 
-for (const [name, value] of Object.entries({ PORT: '70000', DEVICE: 'tpu', DATABASE_URL: 'mysql://u:hunter2@h/d', WORKERS: '0', LOG_LEVEL: 'loud', OPENAI_BASE_URL: 'hunter2@nowhere', MEILI_URL: 'http://me:hunter2@h:7700', MEILI_KEY: 'hunter2 hunter2', MEILI_INDEX: 'hunter2/' })) {
+for (const [name, value] of Object.entries({ PORT: '70000', DEVICE: 'tpu', DATABASE_URL: 'mysql://u:hunter2@h/d', WORKERS: '0', LOG_LEVEL: 'loud', OPENAI_BASE_URL: 'hunter2@nowhere', MEILI_URL: 'http://me:hunter2@h:7700', MEILI_KEY: 'hunter2 hunter2', MEILI_INDEX: 'hunter2/', CORS_ORIGINS: 'https://hunter2.example/path', HOSTS: 'hunter2 x', BODY_BYTES: '1', REQUEST_SECONDS: '-1', METRICS: 'hunter2', OTEL_EXPORTER_OTLP_ENDPOINT: 'hunter2', MAX_COST: '0' })) {
   test(`a wrong ${name} is named, its value is not shown`, () => {
     assert.throws(
       () => readConfig({ [name]: value }),
@@ -23,6 +23,14 @@ for (const [name, value] of Object.entries({ PORT: '70000', DEVICE: 'tpu', DATAB
     );
   });
 }
+
+test('how the API meets the network: lists by commas, numbers, defaults left to the server', () => {
+  const { api } = readConfig({ CORS_ORIGINS: 'https://a.example, http://b.example:8080', HOSTS: 'catalog.example', REQUEST_SECONDS: '2.5', METRICS: 'off', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' });
+  assert.deepEqual([api.corsOrigins, api.hosts, api.requestSeconds, api.metrics, api.traces], [['https://a.example', 'http://b.example:8080'], ['catalog.example'], 2.5, false, 'http://127.0.0.1:4318']);
+  const none = readConfig({}).api;
+  assert.deepEqual([none.corsOrigins, none.hosts, none.requestSeconds, none.metrics, none.traces, none.safelist], [undefined, undefined, undefined, true, undefined, undefined]);
+  assert.deepEqual(readConfig({ CORS_ORIGINS: '*' }).api.corsOrigins, ['*']);
+});
 
 test('secrets are never shown', () => {
   const config = readConfig({ DATABASE_URL: 'postgresql://me:hunter2@db/cat?password=hunter2', HF_TOKEN: 'hf_secret', OPENAI_BASE_URL: 'http://me:hunter2@llm:8000/v1', OPENAI_API_KEY: 'sk-secret', MEILI_URL: 'http://m:7700', MEILI_KEY: 'meili_secret', EXPLAIN_MODEL: 'm' });
