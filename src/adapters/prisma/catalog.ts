@@ -1,12 +1,14 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Pool, type PoolConfig } from 'pg';
 import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
+import type { Annotations } from '../../ports/Annotations.ts';
 import type { CatalogReader } from '../../ports/CatalogReader.ts';
 import type { CatalogWriter } from '../../ports/CatalogWriter.ts';
 import type { FeatureSearch } from '../../ports/FeatureSearch.ts';
 import type { KeyStore } from '../../ports/KeyStore.ts';
 import type { SearchOutbox } from '../../ports/SearchOutbox.ts';
 import type { Tracer } from '../../ports/Tracer.ts';
+import { annotations } from './annotations.ts';
 import { startEmbedded } from './embedded.ts';
 import { PrismaClient } from './generated/client.ts';
 import { keyStore } from './keyStore.ts';
@@ -47,6 +49,8 @@ export interface Catalog {
   readonly search: FeatureSearch;
   /** What a search server beside the database has yet to be told. */
   readonly outbox: SearchOutbox;
+  /** What people say of features. */
+  readonly annotations: Annotations;
   /** Who may ask for what. */
   readonly keys: KeyStore;
   /** With the password: not for logs. */
@@ -81,7 +85,7 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
   try {
     if (options.databaseUrl !== undefined) await checkServer(pool);
     const migrated = options.migrate === false ? [] : await migrate(server.url);
-    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), outbox: searchOutbox(pool), keys: keyStore(pool), url: server.url, migrated, connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }), close };
+    return { reader: new PostgresReader(pool, prisma), writer: new PostgresWriter(pool), search: new PostgresSearch(pool), outbox: searchOutbox(pool), annotations: annotations(pool), keys: keyStore(pool), url: server.url, migrated, connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }), close };
   } catch (error) {
     await close();
     throw error;

@@ -103,7 +103,9 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
   if (changed) {
     // Other weights: the same index is another feature, so measured edges no longer hold, and what was said of it neither.
     for (const table of ['explanation', 'score', 'explanation_skip', 'explanation_summary']) {
-      await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [old.id]);
+      // What people wrote stays, and says which weights it was written for; but not of features that are gone.
+      const kept = table === 'explanation' ? ` AND (explainer NOT LIKE 'person/%' OR "index" >= ${natural(config.nFeatures, I32, 'number of features')})` : '';
+      await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1${kept}`, [old.id]);
     }
     const beside = await dictionariesBeside(client, old.id);
     await client.query('DELETE FROM circuit_edge WHERE source_dictionary_id = $1', [old.id]);
