@@ -35,6 +35,11 @@ export async function selectDictionaries(reader: CatalogReader, selection: Dicti
     .sort((a, b) => compareKeys(BY_MODEL_LAYER_NAME.key(a), BY_MODEL_LAYER_NAME.key(b)));
 }
 
+/** A page of dictionaries at hand. */
+export function pageOfDictionaries(rows: readonly DictionaryRow[], args: PageArgs): Page<DictionaryRow> {
+  return pageOfList([...rows].sort((a, b) => compareKeys(BY_MODEL_LAYER_NAME.key(a), BY_MODEL_LAYER_NAME.key(b))), BY_MODEL_LAYER_NAME, args);
+}
+
 export async function dictionaryPage(reader: CatalogReader, selection: DictionarySelection, args: PageArgs): Promise<Page<DictionaryRow>> {
   return pageOfList(await selectDictionaries(reader, selection), BY_MODEL_LAYER_NAME, args);
 }

@@ -8,6 +8,8 @@ export const LIMITS = {
   filterValues: 100,
   /** Characters of the name of a scorer, a judge or an explainer. */
   nameCharacters: 500,
+  /** Exemplars of one kind reachable by paging. */
+  exemplars: 10_000,
   /** Edges kept reachable by paging around one feature. */
   edges: 1000,
   /** Edges of one circuit, and steps from its target. */

@@ -76,6 +76,19 @@ export function visibleReader(reader: CatalogReader, hidden: ReadonlySet<string>
       const may = await mayRun();
       return rows.map((run) => (run === null || may(run) ? run : null));
     },
+    async runPage(stage, first, after) {
+      const may = await mayRun();
+      const rows: Run[] = [];
+      let from = after;
+      for (;;) {
+        // Hidden runs take no place on a page: more are read until it is full, and one beyond it is known.
+        const page = await reader.runPage(stage, first + 1, from);
+        rows.push(...page.rows.filter(may));
+        if (rows.length > first || !page.hasNext) return { rows: rows.slice(0, first), hasNext: rows.length > first };
+        const last = page.rows.at(-1)!;
+        from = { startedAt: last.startedAt, key: last.key };
+      }
+    },
     async patchRun(id) {
       const run = await reader.patchRun(id);
       return run === null || hidden.has(run.input.model) ? null : run;

@@ -27,6 +27,9 @@ export interface Loaders {
   /** Texts of token ids of one model, null for unknown ids. */
   readonly tokens: DataLoader<TokenIds, readonly (string | null)[], string>;
   readonly run: DataLoader<string, Run | null>;
+  /** What a run made: by its key, dictionaries it trained or analysed, and what its explanations came to. */
+  readonly madeBy: DataLoader<string, { readonly trained: readonly DictionaryRow[]; readonly analysed: readonly DictionaryRow[] }>;
+  readonly explainedBy: DataLoader<string, readonly ExplanationSummaryRow[]>;
 }
 
 export interface TokenIds {
@@ -78,6 +81,18 @@ export function createLoaders(reader: CatalogReader): Loaders {
       cacheKeyFn: (key) => `${key.model} ${key.ids.join()}`,
     }),
     run: new DataLoader((keys: readonly string[]) => reader.runs(keys)),
+    // The tables of dictionaries and of summaries are small: one statement each, for all runs of the request.
+    madeBy: new DataLoader(async (keys: readonly string[]) => {
+      const rows = await reader.dictionaries({});
+      for (const row of rows) dictionaryById.prime(row.id, row);
+      return keys.map((key) => ({ trained: rows.filter(({ trainRun }) => trainRun === key), analysed: rows.filter(({ analyseRun }) => analyseRun === key) }));
+    }),
+    explainedBy: new DataLoader(async (keys: readonly string[]) => {
+      const rows = await reader.dictionaries({});
+      for (const row of rows) dictionaryById.prime(row.id, row);
+      const summaries = (await reader.explanationSummaries(rows.map(({ id }) => id))).flat();
+      return keys.map((key) => summaries.filter(({ run }) => run === key));
+    }),
   };
 }
 

@@ -218,6 +218,18 @@ export interface FeaturePage {
   readonly hasNext: boolean;
 }
 
+/** Position after which a page of runs continues. */
+export interface RunCursor {
+  /** ISO 8601, in whole milliseconds. */
+  readonly startedAt: string;
+  readonly key: string;
+}
+
+export interface RunPage {
+  readonly rows: readonly Run[];
+  readonly hasNext: boolean;
+}
+
 /** Batched reads of the catalog: each takes all keys of a request at once and answers in the same order (null in gaps). */
 export interface CatalogReader {
   models(): Promise<readonly ModelRow[]>;
@@ -248,6 +260,8 @@ export interface CatalogReader {
   /** Display text of token ids of a model's vocabulary; null for unknown ids. */
   tokens(model: string, ids: readonly number[]): Promise<readonly (string | null)[]>;
   runs(keys: readonly string[]): Promise<readonly (Run | null)[]>;
+  /** Newest start first, then by key; of one stage, or of all. */
+  runPage(stage: string | null, first: number, after: RunCursor | null): Promise<RunPage>;
   patchRun(id: string): Promise<PatchRun | null>;
   /** False where a run with this id is stored already: that one stays. */
   savePatchRun(run: PatchRun): Promise<boolean>;

@@ -25,6 +25,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'Query.token': { scope: 'read', ask: (model) => `{ token(model: "${model}", id: 3) { text } }` },
   'Query.circuit': { scope: 'read', ask: (model) => `{ circuit(target: { feature: "${model}/1-tied-r2/1" }) { truncated } }` },
   'Query.patchRun': { scope: 'read', ask: () => `{ patchRun(id: "${id('PatchRun:none')}") { id } }` },
+  'Query.runs': { scope: 'read', ask: () => '{ runs { nodes { key } } }' },
   'Query.run': { scope: 'read', ask: () => '{ run(key: "none") { key } }' },
   'Mutation.patch': { scope: 'patch', ask: (model) => `mutation { patch(input: ${PATCH(model)}) { userErrors { code message } } }` },
   'Mutation.patches': { scope: 'patch', ask: (model) => `mutation { patches(input: { patches: [${PATCH(model)}] }) { results { userErrors { code message } } } }` },

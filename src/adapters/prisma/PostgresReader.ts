@@ -4,7 +4,7 @@ import type { PatchRun } from '../../domain/patch.ts';
 import type { Run } from '../../domain/run.ts';
 import type {
   CatalogReader, CircuitRequest, CircuitRows, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureCursor, FeatureFilter,
-  FeatureKey, FeatureOrder, FeaturePage, FeatureRow, ModelRow, OutputEdgeRow, ScoreRow, SkipRow, TokenKey,
+  FeatureKey, FeatureOrder, FeaturePage, FeatureRow, ModelRow, OutputEdgeRow, RunCursor, RunPage, ScoreRow, SkipRow, TokenKey,
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
 import { circuitQuery, circuitRows } from './circuitQuery.ts';
 import type { CircuitLevel } from './circuitQuery.ts';
@@ -218,6 +218,14 @@ export class PostgresReader implements CatalogReader {
       const rows = await this.#prisma.run.findMany({ where: { key: { in: [...new Set(keys)] } } });
       const byKey = new Map(rows.map((row) => [row.key, runRow(row)]));
       return keys.map((key) => byKey.get(key) ?? null);
+    });
+  }
+
+  async runPage(stage: string | null, first: number, after: RunCursor | null): Promise<RunPage> {
+    const beyond: Prisma.RunWhereInput = after === null ? {} : { startedAt: { lte: after.startedAt }, OR: [{ startedAt: { lt: after.startedAt } }, { key: { gt: after.key } }] };
+    return translated(async () => {
+      const rows = await this.#prisma.run.findMany({ where: { ...(stage === null ? {} : { stage }), ...beyond }, orderBy: [{ startedAt: 'desc' }, { key: 'asc' }], take: first + 1 });
+      return { rows: rows.slice(0, first).map(runRow), hasNext: rows.length > first };
     });
   }
 

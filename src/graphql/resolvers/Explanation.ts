@@ -54,6 +54,7 @@ interface ScoreSummaryView {
 }
 
 export const ExplanationSummary = {
+  dictionary: (({ dictionaryId }, _, { loaders }) => loaders.dictionaryById.load(dictionaryId)) satisfies Resolver<ExplanationSummaryRow>,
   run: (({ run }, _, { loaders }) => loaders.run.load(run)) satisfies Resolver<ExplanationSummaryRow>,
   coverage: (({ explained, features }) => shareOf(explained, features)) satisfies Resolver<ExplanationSummaryRow>,
   scores: (({ scores, features }) => scores.map((score): ScoreSummaryView => ({ score, features }))) satisfies Resolver<ExplanationSummaryRow>,

@@ -1,7 +1,7 @@
 import { bestExplanation } from '../../catalog/bestExplanation.ts';
 import { edgePage, edgeWindow, type EdgeDirection } from '../../catalog/edges.ts';
 import { addressOf, type FeatureView } from '../../catalog/features.ts';
-import { checkFirst } from '../../catalog/limits.ts';
+import { checkFirst, LIMITS } from '../../catalog/limits.ts';
 import { pageOfList, type ListKey, type PageArgs } from '../../catalog/page.ts';
 import type { ExemplarKind, TokenLogit } from '../../domain/feature.ts';
 import type { Context, Resolver } from '../context.ts';
@@ -85,6 +85,11 @@ export const Feature = {
     const exemplars = await loaders.exemplars(kinds, checkFirst(first)).load(view.row);
     return exemplars.map((exemplar) => ({ exemplar, model: view.dictionary.model }));
   }) satisfies Resolver<FeatureView, First & { kinds: readonly ExemplarKind[] }>,
+  exemplarPages: (async (view, { kind, ...args }, { loaders }) => {
+    const rows = await loaders.exemplars([kind], LIMITS.exemplars).load(view.row);
+    const page = pageOfList(rows, { scope: `exemplars ${kind}`, shape: ['index'], key: ({ rank }) => [rank] }, args);
+    return connectionOf({ ...page, edges: page.edges.map(({ cursor, node }) => ({ cursor, node: { exemplar: node, model: view.dictionary.model } })) });
+  }) satisfies Resolver<FeatureView, PageArgs & { kind: ExemplarKind }>,
   outputTokens: ((view, args, context) => outputTokens(view, args, context)) satisfies Resolver<FeatureView, PageArgs>,
   incomingEdges: ((view, args, context) => edges(view, 'incoming', args, context)) satisfies Resolver<FeatureView, PageArgs>,
   outgoingEdges: ((view, args, context) => edges(view, 'outgoing', args, context)) satisfies Resolver<FeatureView, PageArgs>,

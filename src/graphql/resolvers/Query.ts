@@ -7,6 +7,7 @@ import type { SearchArgs } from '../../catalog/search.ts';
 import type { FacetCounts } from '../../catalog/searchFacets.ts';
 import { findToken, type TokenChoice } from '../../catalog/vocabulary.ts';
 import { pageOfList, type ListKey, type PageArgs } from '../../catalog/page.ts';
+import { runPage, type RunPageArgs } from '../../catalog/runs.ts';
 import type { ActivationsArgs } from '../../catalog/activations.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
 import type { Context, Resolver } from '../context.ts';
@@ -82,6 +83,7 @@ export const Query = {
     }
     return catalog.reader.patchRun(global.key);
   }) satisfies Resolver<unknown, { id: string }>,
+  runs: (async (_, args, { catalog }) => connectionOf(await runPage(catalog.reader, args))) satisfies Resolver<unknown, RunPageArgs>,
   run: ((_, { key }, { loaders }) => loaders.run.load(key)) satisfies Resolver<unknown, { key: string }>,
 };
 
