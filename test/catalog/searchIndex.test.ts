@@ -93,10 +93,10 @@ test('meilisearch: built anew beside the old one: searches go on, changes meanwh
     const first = await search.search(request('old', { first: 3 }));
     const after = { engine: first.engine, position: first.hits.at(-1)!.position };
     assert.equal((await search.search(request('old', { first: 3, after }))).hits.length, 3);
-    let going = true;
+    const done = new AbortController();
     let fewest = Number.POSITIVE_INFINITY;
     const watching = (async () => {
-      while (going) fewest = Math.min(fewest, await total(search, 'number'));
+      while (!done.signal.aborted) fewest = Math.min(fewest, await total(search, 'number'));
     })();
     // One is sent to the old index only, another not at all before the new one takes over.
     const outbox: typeof catalog.outbox = {
@@ -110,7 +110,7 @@ test('meilisearch: built anew beside the old one: searches go on, changes meanwh
       },
     };
     const { explanations } = await rebuildIndex({ ...index, outbox }, [['giraffe', 'camelopard']]);
-    going = false;
+    done.abort();
     await watching;
     assert.deepEqual([explanations, fewest], [FEATURES, FEATURES]);
     assert.equal(await catalog.outbox.waiting(), 0);

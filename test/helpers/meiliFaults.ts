@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { FORMAT } from '../../src/adapters/meilisearch/settings.ts';
 
 /** What a server at MEILI_URL can do wrong. This tests how failures are met; it is no stand-in for Meilisearch. */
 export const MEILI_FAULTS = ['hang', 'stalled-body', 'dropped', 'status-500', 'html', 'cut-json', 'no-fields', 'wrong-types', 'forbidden', 'no-index', 'other-catalog'] as const;
@@ -45,7 +46,7 @@ function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-const meta = (catalog: string): object => ({ meta: { format: 1, generation: 'g', catalog, vectors: null, synonyms: [] } });
+const meta = (catalog: string): object => ({ meta: { format: FORMAT, generation: 'g', catalog, vectors: null, synonyms: [] } });
 
 function goWrong(fault: MeiliFault, response: ServerResponse): void {
   switch (fault) {

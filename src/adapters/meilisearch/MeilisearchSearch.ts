@@ -100,7 +100,7 @@ export class MeilisearchSearch implements FeatureSearch {
 
   /** The ways to try, in order, until one finds something. */
   #modes({ prefix }: SearchRequest, query: SearchQuery, state: IndexState): readonly SearchMatched[] {
-    if (prefix === true || query.star) return ['prefix', 'similar'];
+    if ((prefix === true && query.lastIsWord) || query.star) return ['prefix', 'similar'];
     const words: readonly SearchMatched[] = prefix === null && query.endsInWord ? ['words', 'prefix', 'similar'] : ['words', 'similar'];
     return isPlain(query) && this.#embeds(state) ? ['semantic', ...words] : words;
   }

@@ -1,7 +1,7 @@
 import type { IndexPlan } from '../../ports/SearchIndex.ts';
 
 /** Form of the documents and settings below: an index of another one is built anew. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 /** Hits that can be paged through. The server's own default is 1,000. */
 export const MOST_HITS = 100_000;
 /** Values of one facet. */
@@ -14,6 +14,9 @@ export const META = 'meta';
 
 /** Holds of every document that is an explanation. An index that came into being by accident refuses it: nothing is filterable there. */
 export const IS_EXPLANATION = 'dictionaryId >= 0';
+
+/** Signs separate words, everywhere, as in PostgreSQL's index; the server by itself takes `<div` or `alert(1` for one. */
+const SIGNS = [...'!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~'];
 
 const equality = { facetSearch: false, filter: { equality: true, comparison: false } };
 const comparison = { facetSearch: false, filter: { equality: true, comparison: true } };
@@ -31,7 +34,8 @@ export function settingsOf({ vectors, synonyms }: Pick<IndexPlan, 'vectors' | 's
     // Of equal matches the better explained comes first.
     rankingRules: ['words', 'typo', 'proximity', 'attribute', 'sort', 'exactness', 'bestScore:desc'],
     stopWords: [],
-    typoTolerance: { enabled: true, minWordSizeForTypos: { oneTypo: 4, twoTypos: 8 } },
+    separatorTokens: SIGNS,
+    typoTolerance: { enabled: true, minWordSizeForTypos: { oneTypo: 5, twoTypos: 9 } },
     pagination: { maxTotalHits: MOST_HITS },
     faceting: { maxValuesPerFacet: MOST_FACETS, sortFacetValuesBy: { '*': 'count' } },
     synonyms: synonymsOf(synonyms),
