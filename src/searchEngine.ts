@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { MeilisearchIndex } from './adapters/meilisearch/MeilisearchIndex.ts';
 import { MeilisearchSearch } from './adapters/meilisearch/MeilisearchSearch.ts';
@@ -12,6 +13,9 @@ import type { EmbeddingModel } from './ports/EmbeddingModel.ts';
 import type { FeatureSearch } from './ports/FeatureSearch.ts';
 import type { Meters } from './ports/Meters.ts';
 import type { SearchOutbox } from './ports/SearchOutbox.ts';
+
+/** Longest that closing waits for a dictionary that is being sent. */
+const CLOSING_MS = 5000;
 
 export interface SearchSurroundings {
   /** Search in the catalog's own database. */
@@ -53,7 +57,8 @@ export function openSearch(config: LanguageModelHost & { readonly search?: Searc
   return {
     search,
     async close() {
-      await follower.stop();
+      // What it is in the middle of is sent again by whoever comes next.
+      await Promise.race([follower.stop(), pause(CLOSING_MS, undefined, { ref: false })]);
       await embeddings?.close();
     },
   };
