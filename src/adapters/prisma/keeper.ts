@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { CallerError, messageOf } from '../../domain/errors.ts';
 import { embeddedFiles, readOptional, writePrivate } from './embeddedFiles.ts';
 import type { EmbeddedFiles, KeeperState } from './embeddedFiles.ts';
-import { startPostgres } from './postgresProcess.ts';
+import { startPostgres, type PostgresProcess } from './postgresProcess.ts';
 import { processCommand } from './processes.ts';
 
 /** How long the server stays with nobody connected: between two commands of a script it need not restart. */
@@ -20,6 +20,9 @@ const FIRST_USER_MS = 30_000;
 /** A server that ends so soon after its start, so many times in a row, is not started again. */
 const EARLY_MS = 5000;
 const MOST_EARLY = 3;
+/** How often it is tried to start it again, and the pause between. */
+const RESTARTS = 20;
+const RESTART_MS = 500;
 
 /** What the keeper prints, once, on its standard output. */
 export type KeeperReport = { kind: 'ready' } | { kind: 'other' } | { kind: 'failed'; caller: boolean; message: string };
@@ -66,6 +69,18 @@ function report(message: KeeperReport): Promise<void> {
   return new Promise((resolve) => {
     process.stdout.write(`${JSON.stringify(message)}\n`, () => resolve());
   });
+}
+
+/** Starts the server again where it was; what a killed one left behind may need a moment to end first. */
+async function again(home: string, secret: string, port: number): Promise<PostgresProcess> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startPostgres(home, secret, port);
+    } catch (error) {
+      if (attempt === RESTARTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
+    }
+  }
 }
 
 async function keep(home: string): Promise<void> {
@@ -134,7 +149,7 @@ async function keep(home: string): Promise<void> {
       // It crashed, or somebody stopped it. Its users find it again where it was.
       const soon = Date.now() - started < EARLY_MS ? early + 1 : 0;
       if (soon > MOST_EARLY) return stop();
-      restarting = startPostgres(home, secret, Number(new URL(postgres.url).port)).then((next) => void (postgres = next));
+      restarting = again(home, secret, Number(new URL(postgres.url).port)).then((next) => void (postgres = next));
       if (!(await restarting.then(() => true, () => false))) return stop();
       return watch(Date.now(), soon);
     };
