@@ -32,7 +32,7 @@ export type ServerConfig = Pick<Config, 'home' | 'host' | 'port' | 'databaseUrl'
 /** Opens the catalog and serves it; `close` finishes requests under way, then closes models and database. */
 export async function startServer(config: ServerConfig, log: Logger = pino({ level: config.logLevel })): Promise<RunningServer> {
   const operating = await openOperating(config.api);
-  const { reader, writer, search: inDatabase, outbox, keys, connections, close: closeCatalog } = await openCatalog({
+  const { reader, writer, search: inDatabase, outbox, keys, annotations, connections, close: closeCatalog } = await openCatalog({
     home: config.home,
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
     ...operating.database,
@@ -85,7 +85,7 @@ export async function startServer(config: ServerConfig, log: Logger = pino({ lev
     const patches = createPatchService({ reader, live, codeVersion: CODE_VERSION });
     const steers = createSteerService({ reader, live, codeVersion: CODE_VERSION });
     const explanations = createExplainService({ reader, writer, explainers });
-    const catalog = createCatalog({ reader, search, live, patches, steers, explanations, version: CODE_VERSION });
+    const catalog = createCatalog({ reader, search, live, patches, steers, explanations, annotations, version: CODE_VERSION });
     const loopback = isLoopback(config.host);
     await checkExposure(keys, loopback, config.host);
     const access = createAccess(keys, { reads: config.reads ?? 'open', loopback });

@@ -111,6 +111,7 @@ const NONE: ReadonlySet<string> = new Set();
 /** A new key; the token is shown once and kept nowhere. Throws BAD_INPUT. */
 export async function createKey(keys: KeyStore, { name, scopes, models, quota }: NewKey): Promise<{ readonly id: string; readonly token: string }> {
   if (!NAME.test(name)) throw new CallerError('BAD_INPUT', `a key's name is 1 to 64 of a-z, 0-9, ".", "_", "-", found ${JSON.stringify(name)}`);
+  if (name === OWNER.name) throw new CallerError('BAD_INPUT', `the name ${name} is taken: it says that there is no key`);
   const wrong = scopes.find((scope) => !SCOPES.some((one) => one === scope));
   if (wrong !== undefined || scopes.length === 0) throw new CallerError('BAD_INPUT', `expected scopes among ${SCOPES.join(', ')}, found ${JSON.stringify(wrong ?? '')}`);
   if (quota !== null && !(Number.isSafeInteger(quota) && quota > 0)) throw new CallerError('BAD_INPUT', `a quota is a whole number of cost units a day above 0, found ${quota}`);

@@ -1,9 +1,11 @@
 import { CallerError } from '../domain/errors.ts';
 import type { SteerInput, SteerRun } from '../domain/steer.ts';
 import { OWNER, type Viewer } from '../domain/viewer.ts';
+import type { Annotations } from '../ports/Annotations.ts';
 import type { CatalogReader } from '../ports/CatalogReader.ts';
 import type { FeatureSearch } from '../ports/FeatureSearch.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
+import { annotationService, type AnnotationService } from './annotations.ts';
 import { liveActivations, type ActivationsArgs, type TextActivations } from './activations.ts';
 import { dictionariesByName, selectDictionaries, type DictionarySelection } from './dictionaries.ts';
 import { featurePage, type FeatureConditions, type FeaturePageArgs, type FeatureView } from './features.ts';
@@ -27,6 +29,8 @@ export interface CatalogParts {
   readonly steers: SteerService;
   /** Absent on a server that explains nothing. */
   readonly explanations?: ExplainService;
+  /** What people say of features; absent on a server that keeps none of it. */
+  readonly annotations?: Annotations;
   /** Version of the program. */
   readonly version: string;
 }
@@ -48,6 +52,7 @@ export interface Catalog extends PatchRequests {
   readonly explainMethods: readonly string[];
   readonly explainScorers: readonly string[];
   explainFeature(input: ExplainFeatureInput): Promise<ExplainedFeature>;
+  readonly annotations: AnnotationService;
   /** The same catalog as the viewer may see and use it. `hidden`: models that do not exist for them. */
   for(viewer: Viewer, hidden: ReadonlySet<string>): Catalog;
 }
@@ -91,6 +96,7 @@ export function createCatalog(parts: CatalogParts): Catalog {
         }
         return explanations.explain(input);
       },
+      annotations: annotationService(parts.annotations, reader, viewer, hidden),
       for: catalogFor,
     };
   };

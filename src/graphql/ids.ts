@@ -1,8 +1,8 @@
 /** Types with a global id; the id is base64url of `Type:key`, with a key that survives a reload of the catalog. */
-export const NODE_TYPES = ['Model', 'Dictionary', 'Feature', 'Explanation', 'Run', 'PatchRun'] as const;
+export const NODE_TYPES = ['Model', 'Dictionary', 'Feature', 'Explanation', 'Run', 'PatchRun', 'Note', 'FeatureList'] as const;
 export type NodeType = (typeof NODE_TYPES)[number];
 
-/** Keys: Model `name`; Dictionary `model/name`; Feature its address; Explanation `address/explainer`; Run its key; PatchRun its hash. */
+/** Keys: Model `name`; Dictionary `model/name`; Feature its address; Explanation `address/explainer`; Run its key; PatchRun its hash; Note and FeatureList a number. */
 export function toGlobalId(type: NodeType, key: string): string {
   return Buffer.from(`${type}:${key}`).toString('base64url');
 }

@@ -51,7 +51,7 @@ export async function withServer(options: TestServerOptions, work: (server: Test
     const steers = createSteerService({ reader, live, codeVersion: 'test' });
     const log: TestServer['log'] = [];
     const server = await createServer({
-      catalog: createCatalog({ reader, search: catalog.search, live, patches, steers, version: '0.0.0-test', ...(explainers === undefined ? {} : { explanations: createExplainService({ reader, writer: catalog.writer, explainers }) }) }),
+      catalog: createCatalog({ reader, search: catalog.search, annotations: catalog.annotations, live, patches, steers, version: '0.0.0-test', ...(explainers === undefined ? {} : { explanations: createExplainService({ reader, writer: catalog.writer, explainers }) }) }),
       host: '127.0.0.1',
       port: 0,
       ...(options.access === undefined ? {} : { access: createAccess(catalog.keys, options.access) }),

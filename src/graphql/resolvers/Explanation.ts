@@ -2,6 +2,7 @@ import { addressOf, type FeatureView } from '../../catalog/features.ts';
 import type { ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, ScoreMean, ScoreRow, ScoreSummaryRow, SkipRow } from '../../ports/CatalogReader.ts';
 import type { Context, Resolver } from '../context.ts';
 import { toGlobalId } from '../ids.ts';
+import { authorOf, isStale } from './Annotations.ts';
 
 export interface ExplanationView {
   readonly row: ExplanationRow;
@@ -22,6 +23,8 @@ export const Explanation = {
   id: (({ row, view }) =>
     toGlobalId('Explanation', `${addressOf(view.dictionary, view.row.index)}/${row.explainer}`)) satisfies Resolver<ExplanationView>,
   explainer: (({ row }) => row.explainer) satisfies Resolver<ExplanationView>,
+  author: authorOf satisfies Resolver<ExplanationView>,
+  stale: ((view, _, { catalog }) => isStale(view, catalog)) satisfies Resolver<ExplanationView>,
   model: (({ row }) => row.model) satisfies Resolver<ExplanationView>,
   promptVersion: (({ row }) => row.promptVersion) satisfies Resolver<ExplanationView>,
   madeFrom: (async ({ row }, _, context) => (await textsOf(row, context))?.madeFrom ?? []) satisfies Resolver<ExplanationView>,

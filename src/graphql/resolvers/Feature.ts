@@ -6,6 +6,7 @@ import { pageOfList, type ListKey, type PageArgs } from '../../catalog/page.ts';
 import type { ExemplarKind, TokenLogit } from '../../domain/feature.ts';
 import type { Context, Resolver } from '../context.ts';
 import { toGlobalId } from '../ids.ts';
+import { featureNotes } from './Annotations.ts';
 import { connectionOf } from './connections.ts';
 import type { ExplanationView } from './Explanation.ts';
 
@@ -79,6 +80,7 @@ export const Feature = {
       ),
     );
   }) satisfies Resolver<FeatureView, PageArgs>,
+  notes: featureNotes,
   skips: (({ row }, _, { loaders }) => loaders.skips.load(row)) satisfies Resolver<FeatureView>,
   exemplars: (async (view, { kinds, first }, { loaders }) => {
     if (kinds.length === 0) return [];

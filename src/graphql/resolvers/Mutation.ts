@@ -5,6 +5,7 @@ import type { PatchRun } from '../../domain/patch.ts';
 import type { Resolver } from '../context.ts';
 import { userErrorOf, type UserError } from '../errors.ts';
 import { addressAt, patchRequestOf, patchRequestsOf, type PatchInputArg } from '../patchArgs.ts';
+import { annotationMutations } from './Annotations.ts';
 import type { ExplanationView } from './Explanation.ts';
 import { steer } from './SteerRun.ts';
 
@@ -48,6 +49,7 @@ export const Mutation = {
     return { ...payload, userErrors: payload.userErrors.map(ablateError) };
   }) satisfies Resolver<unknown, { readonly input: AblateInput }>,
   steer,
+  ...annotationMutations,
   explainFeature: (async (_, { input: { feature, method, scorers } }, { catalog, loaders }) => {
     try {
       const done = await catalog.explainFeature({ feature: addressAt(feature, ['feature']), method: method ?? null, scorers: scorers ?? [] });

@@ -3,6 +3,7 @@ import { CallerError } from '../../domain/errors.ts';
 import type { FeatureView } from '../../catalog/features.ts';
 import type { Context } from '../context.ts';
 import { fromGlobalId, type NodeType } from '../ids.ts';
+import { annotationNodes } from './Annotations.ts';
 
 /** The feature at an address; null when the dictionary or the index is unknown. */
 export async function featureAt(address: FeatureAddress, { loaders }: Context): Promise<FeatureView | null> {
@@ -34,6 +35,7 @@ const BY_TYPE: Readonly<Record<NodeType, (key: string, context: Context) => Prom
     }),
   Run: (key, { loaders }) => loaders.run.load(key),
   PatchRun: (key, { catalog }) => catalog.reader.patchRun(key),
+  ...annotationNodes,
 };
 
 /** An id made by hand may hold an impossible address: that names nothing, rather than being an error. */

@@ -13,6 +13,7 @@ import type { ModelRow } from '../../ports/CatalogReader.ts';
 import type { Context, Resolver } from '../context.ts';
 import { fromGlobalId } from '../ids.ts';
 import { remember } from '../loaders.ts';
+import { featureLists } from './Annotations.ts';
 import { circuit } from './Circuit.ts';
 import { connectionOf } from './connections.ts';
 import { featureAt, loadNode } from './Node.ts';
@@ -76,6 +77,7 @@ export const Query = {
   >,
   token: ((_, args, { catalog }) => findToken(catalog.reader, args)) satisfies Resolver<unknown, TokenChoice>,
   circuit,
+  featureLists,
   patchRun: ((_, { id }, { catalog }) => {
     const global = fromGlobalId(id);
     if (global?.type !== 'PatchRun') {

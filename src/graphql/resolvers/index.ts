@@ -2,6 +2,7 @@ import type { DictionaryArchitecture } from '../../domain/dictionary.ts';
 import type { PatchOperation } from '../../domain/patch.ts';
 import type { SteerOperation } from '../../domain/steer.ts';
 import type { SearchEngine, SearchMatched, SearchOrder } from '../../ports/FeatureSearch.ts';
+import { FeatureList, FeatureListEntryEdge, Note } from './Annotations.ts';
 import { CircuitLink } from './Circuit.ts';
 import { CircuitEdge } from './CircuitEdge.ts';
 import { Dictionary } from './Dictionary.ts';
@@ -61,6 +62,9 @@ export const resolvers = {
   FeatureNeighbour,
   Exemplar,
   Explanation,
+  Note,
+  FeatureList,
+  FeatureListEntryEdge,
   ExplanationSkip,
   ExplanationSummary,
   Score,
