@@ -1,7 +1,7 @@
 import { CallerError } from '../domain/errors.ts';
 import type { CatalogReader, DictionaryRow, FeatureFilter, FeatureKey, FeatureOrder, FeatureRow } from '../ports/CatalogReader.ts';
 import { decodeCursor, encodeCursor, scopeHash } from './cursor.ts';
-import { checkFirst, checkText, LIMITS } from './limits.ts';
+import { checkCount, checkFirst, checkText, LIMITS } from './limits.ts';
 import type { Page, PageArgs } from './page.ts';
 
 /** A feature with the dictionary it belongs to. */
@@ -24,6 +24,7 @@ export interface FeatureConditions {
   readonly explained?: boolean | null;
   readonly explainer?: string | null;
   readonly score?: { readonly scorer: string; readonly judge?: string | null; readonly explainer?: string | null; readonly value?: Range | null } | null;
+  readonly tokenId?: number | null;
   readonly hasIncomingEdges?: boolean | null;
   readonly hasOutgoingEdges?: boolean | null;
   readonly hasOutputTokens?: boolean | null;
@@ -90,6 +91,7 @@ function checkedFilter(dictionaries: readonly DictionaryRow[], conditions: Featu
       explained: conditions.explained,
       explainer: name('explainer', conditions.explainer),
       score: isGiven(score) ? { scorer: name('score', score.scorer)!, ...given({ judge: name('score', score.judge), explainer: name('score', score.explainer), ...checkedRange('score', score.value) }) } : null,
+      tokenId: isGiven(conditions.tokenId) ? checkCount('tokenId', conditions.tokenId, 0, 2 ** 31 - 1) : null,
       hasIncoming: conditions.hasIncomingEdges,
       hasOutgoing: conditions.hasOutgoingEdges,
       hasOutputs: conditions.hasOutputTokens,

@@ -64,6 +64,12 @@ export function visibleReader(reader: CatalogReader, hidden: ReadonlySet<string>
     edges: (keys, direction, limit) => byFeature(keys, (some) => reader.edges(some, direction, limit), []),
     outputEdges: (keys, limit) => byFeature(keys, (some) => reader.outputEdges(some, limit), []),
     tokenSources: (keys, limit) => batch(keys, ({ model }) => !hidden.has(model), (some) => reader.tokenSources(some, limit), []),
+    featureTokens: (keys) => byFeature(keys, (some) => reader.featureTokens(some), []),
+    async tokenFeatures(request) {
+      const may = await allowed(request.dictionaryIds);
+      const dictionaryIds = request.dictionaryIds.filter(may);
+      return dictionaryIds.length === 0 ? { rows: [], hasNext: false } : reader.tokenFeatures({ ...request, dictionaryIds });
+    },
     async circuit(request) {
       const { target } = request;
       const may = 'model' in target ? !hidden.has(target.model) : (await allowed([target.dictionaryId]))(target.dictionaryId);

@@ -4,7 +4,7 @@ import type { Run } from '../domain/run.ts';
 import { dictionariesByName } from '../catalog/dictionaries.ts';
 import type { EdgeWindow } from '../catalog/edges.ts';
 import { viewsOf, type FeatureView } from '../catalog/features.ts';
-import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureKey, ModelRow, OutputEdgeRow, SkipRow, TokenKey } from '../ports/CatalogReader.ts';
+import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureKey, FeatureTokenRow, ModelRow, OutputEdgeRow, SkipRow, TokenKey } from '../ports/CatalogReader.ts';
 
 /** One request's reads, each batched over everything the request asks for in the same turn. Makes N+1 impossible to write. */
 export interface Loaders {
@@ -18,6 +18,8 @@ export interface Loaders {
   readonly skips: DataLoader<FeatureKey, readonly SkipRow[], string>;
   /** Key: a dictionary's id. */
   readonly summaries: DataLoader<number, readonly ExplanationSummaryRow[]>;
+  /** Tokens a feature fires on. */
+  readonly featureTokens: DataLoader<FeatureKey, readonly FeatureTokenRow[], string>;
   exemplars(kinds: readonly ExemplarKind[], limit: number): DataLoader<FeatureKey, readonly Exemplar[], string>;
   edges(window: EdgeWindow): DataLoader<FeatureKey, readonly EdgeRow[], string>;
   /** Strongest `limit` effects of a feature on tokens. */
@@ -63,6 +65,7 @@ export function createLoaders(reader: CatalogReader): Loaders {
     explanations: new DataLoader((keys: readonly FeatureKey[]) => reader.explanations(keys), byFeature),
     explanationTexts: new DataLoader((keys: readonly FeatureKey[]) => reader.explanationTexts(keys), byFeature),
     skips: new DataLoader((keys: readonly FeatureKey[]) => reader.skips(keys), byFeature),
+    featureTokens: new DataLoader((keys: readonly FeatureKey[]) => reader.featureTokens(keys), byFeature),
     summaries: new DataLoader((ids: readonly number[]) => reader.explanationSummaries(ids)),
     exemplars(kinds, limit) {
       const sorted = [...new Set(kinds)].sort();

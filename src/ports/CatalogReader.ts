@@ -148,6 +148,27 @@ export interface OutputEdgeRow {
   readonly run: string;
 }
 
+/** A feature fires on a token: read from the feature's exemplars, its few strongest tokens alone. */
+export interface FeatureTokenRow extends FeatureKey {
+  readonly tokenId: number;
+  /** Strongest on this token, in the dictionary's units. */
+  readonly activation: number;
+  /** activation / the feature's maximum, at most 1. */
+  readonly share: number;
+  /** Places of the exemplars where the feature fires on the token. */
+  readonly count: number;
+}
+
+/** Features that fire on a token; tokens are those of the dictionaries' one model. */
+export interface TokenFeaturesRequest {
+  readonly tokenId: number;
+  /** Not empty. */
+  readonly dictionaryIds: readonly number[];
+  readonly minShare: number;
+  readonly first: number;
+  readonly after: (FeatureKey & { readonly share: number }) | null;
+}
+
 /** What to collect of the graph that ends in a feature or a token. */
 export interface CircuitRequest {
   readonly target: FeatureKey | TokenKey;
@@ -196,6 +217,8 @@ export interface FeatureFilter {
   readonly explained?: boolean;
   /** Only features with an explanation by this explainer. */
   readonly explainer?: string;
+  /** Only features that have this token of their model among those they fire on (FeatureTokenRow). */
+  readonly tokenId?: number;
   /** Only features with a score so. */
   readonly score?: ScoreFilter;
   /** Only features with (or without) measured edges of each kind. */
@@ -253,6 +276,10 @@ export interface CatalogReader {
   outputEdges(keys: readonly FeatureKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]>;
   /** Features that change the prediction of each token; strongest |effect| first. */
   tokenSources(keys: readonly TokenKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]>;
+  /** Tokens each feature fires on, strongest first. */
+  featureTokens(keys: readonly FeatureKey[]): Promise<readonly (readonly FeatureTokenRow[])[]>;
+  /** Largest share first, then by dictionary and index. */
+  tokenFeatures(request: TokenFeaturesRequest): Promise<{ readonly rows: readonly FeatureTokenRow[]; readonly hasNext: boolean }>;
   /** The graph upstream of a feature or a token, in one statement. */
   circuit(request: CircuitRequest): Promise<CircuitRows>;
   /** Ids of a model's tokens whose display text is exactly this, ascending, at most `limit`. */

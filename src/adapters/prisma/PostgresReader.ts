@@ -4,12 +4,14 @@ import type { PatchRun } from '../../domain/patch.ts';
 import type { Run } from '../../domain/run.ts';
 import type {
   CatalogReader, CircuitRequest, CircuitRows, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureCursor, FeatureFilter,
-  FeatureKey, FeatureOrder, FeaturePage, FeatureRow, ModelRow, OutputEdgeRow, RunCursor, RunPage, ScoreRow, SkipRow, TokenKey,
+  FeatureKey, FeatureOrder, FeaturePage, FeatureRow, FeatureTokenRow, ModelRow, OutputEdgeRow, RunCursor, RunPage, ScoreRow, SkipRow, TokenFeaturesRequest, TokenKey,
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
 import { circuitQuery, circuitRows } from './circuitQuery.ts';
 import type { CircuitLevel } from './circuitQuery.ts';
 import { SCORE_GROUPS } from './featureFilter.ts';
 import { isScorerOrder, pageQuery } from './featurePage.ts';
+import { FEATURE_TOKENS, featureTokenRow, tokenFeaturesQuery } from './featureTokens.ts';
+import type { FeatureTokenCells } from './featureTokens.ts';
 import type { Prisma, PrismaClient } from './generated/client.ts';
 import { kindCode, kindOf, unpackWindows } from './pack.ts';
 import { unpackFragments } from './packFragments.ts';
@@ -195,6 +197,18 @@ export class PostgresReader implements CatalogReader {
   async tokenSources(keys: readonly TokenKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]> {
     if (keys.length === 0) return [];
     return outputRows(keys.length, await this.#query<OutputEdgeCells>('token-sources', TOKEN_SOURCES, [keys.map(({ model }) => model), keys.map(({ id }) => id), limit]));
+  }
+
+  async featureTokens(keys: readonly FeatureKey[]): Promise<readonly (readonly FeatureTokenRow[])[]> {
+    const answer = keys.map((): FeatureTokenRow[] => []);
+    for (const cells of await this.#batch<FeatureTokenCells>('feature-tokens', FEATURE_TOKENS, keys)) answer[Number(cells[0]) - 1]!.push(featureTokenRow(cells));
+    return answer;
+  }
+
+  async tokenFeatures(request: TokenFeaturesRequest): Promise<{ readonly rows: readonly FeatureTokenRow[]; readonly hasNext: boolean }> {
+    const { name, text, values } = tokenFeaturesQuery(request);
+    const rows = await this.#query<FeatureTokenCells>(name, text, values);
+    return { rows: rows.slice(0, request.first).map(featureTokenRow), hasNext: rows.length > request.first };
   }
 
   async circuit(request: CircuitRequest): Promise<CircuitRows> {

@@ -68,6 +68,13 @@ export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null,
       holds: `(SELECT true FROM explanation m WHERE m.dictionary_id = f.dictionary_id AND m."index" = f."index" AND m.explainer = ${name} LIMIT 1)`,
     });
   }
+  if (filter.tokenId !== undefined) {
+    const token = bind(filter.tokenId, 'int');
+    found.push({
+      members: `SELECT m."index" FROM feature_token m WHERE m.dictionary_id = d.id AND m.token_id = ${token} ORDER BY m.share DESC, m."index"`,
+      holds: `(SELECT true FROM feature_token m WHERE m.dictionary_id = f.dictionary_id AND m."index" = f."index" AND m.token_id = ${token} LIMIT 1)`,
+    });
+  }
   if (score !== undefined && groups !== null) {
     const ids = bind(groups, 'bigint[]');
     found.push({

@@ -5,6 +5,7 @@ import { parseHookPoint } from '../../domain/hookPoint.ts';
 import type { DictionaryLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { dictionariesBeside, edgeFlagsOf, lockEdges, refreshEdgeFlags } from './edgeFlags.ts';
+import { FEATURE_TOKEN_COLUMNS, writeTokens } from './featureTokens.ts';
 import { finite, kindCode, natural, packHistogram, packLogits, packNeighbours, packWindows } from './pack.ts';
 import { replaceExplanations, saveRun, saveWords } from './writeExplanations.ts';
 
@@ -33,7 +34,7 @@ export async function loadDictionary(client: PoolClient, load: DictionaryLoad): 
   await lockDictionary(client, config.model, config.name);
   for (const run of [load.runs.train, load.runs.analyse]) await saveRun(client, run);
   const id = await saveDictionary(client, load);
-  for (const table of ['feature', 'exemplar']) await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [id]);
+  for (const table of ['feature', 'exemplar', 'feature_token']) await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [id]);
   let explanations = 0;
   const words = new Set<string>();
   for (const one of load.explanations) explanations += (await replaceExplanations(client, id, config.nFeatures, one, words)).explanations;
@@ -132,6 +133,7 @@ async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, ex
     'neighbours', 'best_score', 'explained', 'edges',
   ]); // prettier-ignore
   const exemplars = new CopyTable(lane, 'exemplar', ['dictionary_id', 'index', 'kind', 'count', 'windows']);
+  const tokens = new CopyTable(lane, 'feature_token', FEATURE_TOKEN_COLUMNS);
   let windows = 0;
   for await (const feature of load.features) {
     const index = natural(feature.index, nFeatures - 1, 'index of a feature');
@@ -141,15 +143,18 @@ async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, ex
       writeFeature(features, id, feature, explained);
       features.int2(edges[index]!);
       windows += writeExemplars(exemplars, id, feature);
+      writeTokens(tokens, id, feature);
     } catch (error) {
       if (error instanceof CallerError) throw new CallerError(error.code, `feature ${index}: ${error.message}`);
       throw error;
     }
     await features.flushIfFull();
     await exemplars.flushIfFull();
+    await tokens.flushIfFull();
   }
   await features.flush();
   await exemplars.flush();
+  await tokens.flush();
   const stray = explained.explained.findIndex((is, index) => is === 1 && seen[index] === 0);
   if (stray >= 0) throw new CallerError('BAD_INPUT', `feature ${stray} has an explanation, but no analysis`);
   return { features: features.rows, exemplars: windows };

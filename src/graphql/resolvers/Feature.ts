@@ -93,6 +93,11 @@ export const Feature = {
     return connectionOf({ ...page, edges: page.edges.map(({ cursor, node }) => ({ cursor, node: { exemplar: node, model: view.dictionary.model } })) });
   }) satisfies Resolver<FeatureView, PageArgs & { kind: ExemplarKind }>,
   outputTokens: ((view, args, context) => outputTokens(view, args, context)) satisfies Resolver<FeatureView, PageArgs>,
+  tokens: (async (view, args, { loaders }) => {
+    const rows = (await loaders.featureTokens.load(view.row)).map((row, rank) => ({ row, rank }));
+    const page = pageOfList(rows, { scope: 'featureTokens', shape: ['index'], key: ({ rank }) => [rank] }, args);
+    return connectionOf({ ...page, edges: page.edges.map(({ cursor, node: { row } }) => ({ ...row, cursor, node: { model: view.dictionary.model, id: row.tokenId } })) });
+  }) satisfies Resolver<FeatureView, PageArgs>,
   incomingEdges: ((view, args, context) => edges(view, 'incoming', args, context)) satisfies Resolver<FeatureView, PageArgs>,
   outgoingEdges: ((view, args, context) => edges(view, 'outgoing', args, context)) satisfies Resolver<FeatureView, PageArgs>,
 };

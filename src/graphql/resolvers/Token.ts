@@ -1,5 +1,6 @@
 import { edgePage, edgeWindow } from '../../catalog/edges.ts';
 import type { PageArgs } from '../../catalog/page.ts';
+import { tokenFeatures, type TokenFeaturesArgs } from '../../catalog/tokenFeatures.ts';
 import type { TokenKey } from '../../ports/CatalogReader.ts';
 import type { Resolver } from '../context.ts';
 import { connectionOf } from './connections.ts';
@@ -18,6 +19,16 @@ export const Token = {
     });
     return connectionOf({ edges: found, hasNext: page.hasNext, hasPrevious: page.hasPrevious });
   }) satisfies Resolver<TokenKey, PageArgs>,
+  features: (async (token, args, { catalog, loaders }) => {
+    const page = await tokenFeatures(catalog.reader, token, args);
+    const features = await Promise.all(page.edges.map(({ row }) => loaders.feature.load(row)));
+    // A row whose feature was replaced meanwhile is one of the old dictionary: left out.
+    const edges = page.edges.flatMap(({ cursor, row }, i) => {
+      const node = features[i] ?? null;
+      return node === null ? [] : [{ ...row, cursor, node }];
+    });
+    return connectionOf({ edges, hasNext: page.hasNext, hasPrevious: page.hasPrevious });
+  }) satisfies Resolver<TokenKey, TokenFeaturesArgs>,
 };
 
 export const OutputEdge = measured;
