@@ -34,7 +34,8 @@ export interface ExplanationPlace {
 
 /** What people say of features, as the viewer may read and write it. Writing needs the scope annotate; only whose it is, or an admin, changes it (FORBIDDEN). Private things of others answer as if they did not exist. */
 export interface AnnotationService {
-  notes(view: FeatureView, args: PageArgs): Promise<Page<NoteRow>>;
+  /** A page of each feature's. */
+  notes(keys: readonly FeatureKey[], args: PageArgs): Promise<readonly Page<NoteRow>[]>;
   note(id: number): Promise<NoteRow | null>;
   noteCreate(feature: FeatureAddress, text: string, shown: boolean): Promise<NoteRow>;
   noteDelete(id: number): Promise<void>;
@@ -84,12 +85,8 @@ export function annotationService(store: Annotations | undefined, reader: Catalo
   const viewAt = async (address: FeatureAddress): Promise<FeatureView> => (await viewsAt([address], 'feature'))[0]!;
   const listAt = async (id: number): Promise<FeatureListRow> => own(await kept().list(id, who), 'list', 'id');
   const freshList = async (id: number): Promise<FeatureListRow> => own(await kept().list(id, who), 'list', 'id');
-  const page = async <Row>(scope: string, args: PageArgs, place: (row: Row) => number, read: (limit: number, after: number) => Promise<readonly Row[]>): Promise<Page<Row>> => {
-    const first = checkFirst(args.first);
-    const after = args.after ?? null;
-    const rows = await read(first + 1, after === null ? 0 : (decodeCursor(scope, ['index'], after)[0] as number));
-    return { edges: rows.slice(0, first).map((node) => ({ node, cursor: encodeCursor(scope, [place(node)]) })), hasNext: rows.length > first, hasPrevious: after !== null };
-  };
+  const page = async <Row>(scope: string, args: PageArgs, place: (row: Row) => number, read: (limit: number, after: number) => Promise<readonly Row[]>): Promise<Page<Row>> =>
+    (await pages(scope, args, place, async (limit, after) => [await read(limit, after)]))[0]!;
   const fieldsOf = ({ name, description, public: shown }: ListFields): ListFields => ({
     name: checkText('name', name.trim(), MOST.name),
     description: description === '' ? '' : checkText('description', description, MOST.description),
@@ -106,7 +103,7 @@ export function annotationService(store: Annotations | undefined, reader: Catalo
 
   return {
     mine,
-    notes: (view, args) => page('notes', args, (row: NoteRow) => row.id, async (limit, after) => (store === undefined ? [] : ((await store.notes([view.row], who, limit, after))[0] ?? []))),
+    notes: (keys, args) => pages('notes', args, (row: NoteRow) => row.id, async (limit, after) => (store === undefined ? keys.map(() => []) : store.notes(keys, who, limit, after))),
     note: async (id) => (store === undefined ? null : store.note(id, who)),
     async noteCreate(feature, text, shown) {
       const annotations = writing();
@@ -181,4 +178,12 @@ export function annotationService(store: Annotations | undefined, reader: Catalo
     },
     explanations: async (keys) => (store === undefined ? keys.map(() => []) : store.explanations(keys)),
   };
+}
+
+/** Pages of several lists that go on after the same cursor; `read` is asked for one row more than a page has. */
+async function pages<Row>(scope: string, args: PageArgs, place: (row: Row) => number, read: (limit: number, after: number) => Promise<readonly (readonly Row[])[]>): Promise<Page<Row>[]> {
+  const first = checkFirst(args.first);
+  const after = args.after ?? null;
+  const lists = await read(first + 1, after === null ? 0 : (decodeCursor(scope, ['index'], after)[0] as number));
+  return lists.map((rows) => ({ edges: rows.slice(0, first).map((node) => ({ node, cursor: encodeCursor(scope, [place(node)]) })), hasNext: rows.length > first, hasPrevious: after !== null }));
 }

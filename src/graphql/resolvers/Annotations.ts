@@ -1,8 +1,10 @@
+import DataLoader from 'dataloader';
 import { PERSON, type ListFields } from '../../catalog/annotations.ts';
 import type { FeatureView } from '../../catalog/features.ts';
-import type { PageArgs } from '../../catalog/page.ts';
+import type { Page, PageArgs } from '../../catalog/page.ts';
 import { CallerError } from '../../domain/errors.ts';
-import type { FeatureListRow, ListEntryRow, NoteRow } from '../../ports/Annotations.ts';
+import type { FeatureListRow, ListEntryRow, NoteRow, PersonExplanation } from '../../ports/Annotations.ts';
+import type { FeatureKey } from '../../ports/CatalogReader.ts';
 import type { Context, Resolver } from '../context.ts';
 import { userErrorOf } from '../errors.ts';
 import { fromGlobalId, toGlobalId, type NodeType } from '../ids.ts';
@@ -115,7 +117,31 @@ export const annotationMutations = {
 
 export const featureLists = (async (_, { mine, ...args }, { catalog }) => connectionOf(await catalog.annotations.lists(mine, args))) satisfies Resolver<unknown, PageArgs & { readonly mine: boolean }>;
 
-export const featureNotes = (async (view, args, { catalog }) => connectionOf(await catalog.annotations.notes(view, args))) satisfies Resolver<FeatureView, PageArgs>;
+/** Of each request: notes by the page asked for, and people's explanations. */
+interface AnnotationLoaders {
+  readonly notes: Map<string, DataLoader<FeatureKey, Page<NoteRow>, string>>;
+  readonly explanations: DataLoader<FeatureKey, readonly PersonExplanation[], string>;
+}
+
+const loadersOf = new WeakMap<Context, AnnotationLoaders>();
+const byFeature = { cacheKeyFn: ({ dictionaryId, index }: FeatureKey): string => `${dictionaryId}/${index}`, cache: false };
+
+function annotationLoaders(context: Context): AnnotationLoaders {
+  const found = loadersOf.get(context) ?? {
+    notes: new Map<string, DataLoader<FeatureKey, Page<NoteRow>, string>>(),
+    explanations: new DataLoader((keys: readonly FeatureKey[]) => context.catalog.annotations.explanations(keys), byFeature),
+  };
+  loadersOf.set(context, found);
+  return found;
+}
+
+export const featureNotes = (async (view, args, context) => {
+  const { notes } = annotationLoaders(context);
+  const page = `${args.first} ${args.after ?? ''}`;
+  const loader = notes.get(page) ?? new DataLoader((keys: readonly FeatureKey[]) => context.catalog.annotations.notes(keys, args), byFeature);
+  notes.set(page, loader);
+  return connectionOf(await loader.load(view.row));
+}) satisfies Resolver<FeatureView, PageArgs>;
 
 export const Note = {
   id: (({ id }) => toGlobalId('Note', String(id))) satisfies Resolver<NoteRow>,
@@ -147,9 +173,9 @@ export function authorOf({ row }: ExplanationView): string | null {
 }
 
 /** Whether a person wrote it for other weights than the dictionary has now; null for machines, whose explanations go with their weights. */
-export async function isStale({ row, view }: ExplanationView, catalog: Context['catalog']): Promise<boolean | null> {
+export async function isStale({ row, view }: ExplanationView, context: Context): Promise<boolean | null> {
   if (!row.explainer.startsWith(PERSON)) return null;
-  const [found = []] = await catalog.annotations.explanations([view.row]);
+  const found = await annotationLoaders(context).explanations.load(view.row);
   const written = found.find(({ explainer }) => explainer === row.explainer);
   return written === undefined ? null : written.weightsHash !== view.dictionary.weightsHash;
 }

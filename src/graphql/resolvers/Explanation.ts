@@ -24,7 +24,7 @@ export const Explanation = {
     toGlobalId('Explanation', `${addressOf(view.dictionary, view.row.index)}/${row.explainer}`)) satisfies Resolver<ExplanationView>,
   explainer: (({ row }) => row.explainer) satisfies Resolver<ExplanationView>,
   author: authorOf satisfies Resolver<ExplanationView>,
-  stale: ((view, _, { catalog }) => isStale(view, catalog)) satisfies Resolver<ExplanationView>,
+  stale: ((view, _, context) => isStale(view, context)) satisfies Resolver<ExplanationView>,
   model: (({ row }) => row.model) satisfies Resolver<ExplanationView>,
   promptVersion: (({ row }) => row.promptVersion) satisfies Resolver<ExplanationView>,
   madeFrom: (async ({ row }, _, context) => (await textsOf(row, context))?.madeFrom ?? []) satisfies Resolver<ExplanationView>,
