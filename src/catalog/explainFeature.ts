@@ -5,6 +5,7 @@ import type { Exemplar, ExemplarKind, FeatureAnalysis } from '../domain/feature.
 import type { CatalogReader, DictionaryRow, ExplanationRow } from '../ports/CatalogReader.ts';
 import type { CatalogWriter } from '../ports/CatalogWriter.ts';
 import type { FeatureExplainers } from '../ports/FeatureExplainers.ts';
+import { exemplarAsAnalysed, featureAsAnalysed } from './asAnalysed.ts';
 import type { FeatureView } from './features.ts';
 import { Gate } from './gate.ts';
 import { LIMITS } from './limits.ts';
@@ -154,7 +155,7 @@ async function analysisOf(reader: ExplainServiceParts['reader'], dictionary: Dic
     throw new CallerError('NOT_FOUND', `dictionary ${dictionary.model}/${dictionary.name} has no feature ${index}: it has 0 to ${dictionary.nFeatures - 1}`, { field: ['feature'] });
   }
   const { density, maxActivation, meanActivation, histogram, topLogits, bottomLogits, neighbours } = row;
-  return { index, density, maxActivation, meanActivation, histogram, topLogits, bottomLogits, neighbours, exemplars: exemplars ?? [] };
+  return featureAsAnalysed({ index, density, maxActivation, meanActivation, histogram, topLogits, bottomLogits, neighbours, exemplars: exemplars ?? [] });
 }
 
 /** Random fragments of the first other features, none twice; the same for every feature but for its own. */
@@ -164,7 +165,7 @@ async function backgroundOf(reader: ExplainServiceParts['reader'], { id, nFeatur
   const found = new Map<string, Exemplar>();
   for (const exemplar of lists.flat()) {
     const place = `${exemplar.row} ${exemplar.start}`;
-    if (!found.has(place)) found.set(place, exemplar);
+    if (!found.has(place)) found.set(place, exemplarAsAnalysed(exemplar));
   }
   return [...found.values()];
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { shortFloat } from '../../src/math/shortFloat.ts';
 import { at, list, type Json } from '../helpers/graphqlClient.ts';
 import { seedDescription, seedFeature } from '../helpers/seedCatalog.ts';
 import { withServer, type TestServer } from './withServer.ts';
@@ -56,15 +57,15 @@ test('reading the catalog', async (t) => {
       const feature = at(data, 'feature');
       assert.equal(at(feature, 'address'), 'toy/1-tied-r2/3');
       for (const name of ['index', 'density', 'maxActivation', 'meanActivation', 'histogram'] as const) assert.deepEqual(at(feature, name), seeded[name]);
-      assert.deepEqual(at(feature, 'topLogits'), seeded.topLogits.map(({ id, value }) => ({ id, text: ` t${id}`, value })));
-      assert.deepEqual(at(feature, 'bottomLogits'), seeded.bottomLogits.slice(0, 2).map(({ value }) => ({ value })));
-      assert.deepEqual(at(feature, 'neighbours.1'), { ...seeded.neighbours[1], feature: { address: 'toy/1-tied-r2/5' } });
+      assert.deepEqual(at(feature, 'topLogits'), seeded.topLogits.map(({ id, value }) => ({ id, text: ` t${id}`, value: shortFloat(value) })));
+      assert.deepEqual(at(feature, 'bottomLogits'), seeded.bottomLogits.slice(0, 2).map(({ value }) => ({ value: shortFloat(value) })));
+      assert.deepEqual(at(feature, 'neighbours.1'), { ...seeded.neighbours[1], cosine: shortFloat(seeded.neighbours[1]!.cosine), feature: { address: 'toy/1-tied-r2/5' } });
       const exemplars = seeded.exemplars.filter(({ kind }) => kind === 'top').slice(0, 2);
       assert.deepEqual(
         at(feature, 'exemplars'),
         exemplars.map(({ rank, row, start, maxActivation, ids, activations }) => ({
-          kind: 'TOP', rank, row, start, maxActivation, text: ids.map((id) => ` t${id}`).join(''), texts: ids.map((id) => ` t${id}`), activations,
-          tokens: ids.map((id, i) => ({ id, text: ` t${id}`, activation: activations[i] })),
+          kind: 'TOP', rank, row, start, maxActivation: shortFloat(maxActivation), text: ids.map((id) => ` t${id}`).join(''), texts: ids.map((id) => ` t${id}`), activations: activations.map(shortFloat),
+          tokens: ids.map((id, i) => ({ id, text: ` t${id}`, activation: shortFloat(activations[i]!) })),
         })),
       );
     });

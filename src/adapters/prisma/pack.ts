@@ -1,5 +1,6 @@
 import type { Exemplar, ExemplarKind, Histogram, Neighbour, TokenLogit } from '../../domain/feature.ts';
 import { CallerError, invariant } from '../../domain/errors.ts';
+import { shortFloat } from '../../math/shortFloat.ts';
 
 /*
  * Packed columns, little-endian. Reals are float32, which is what the stages compute; a value that is not finite, or an
@@ -9,6 +10,7 @@ import { CallerError, invariant } from '../../domain/errors.ts';
  *   windows     u8 format (1), then per window:
  *               u32 rank, u32 row, u32 start, f32 maximum, u16 T, u8 bytes per id (2 or 4), ids,
  *               ceil(T/8) bytes of a bit map of active tokens (lowest bit first), f32 per active token
+ * They are read as the doubles that print shortest of those that round to them: half the text of an answer, written in half the time.
  * Activations are sparse: a window of 64 tokens with 5 active takes 175 bytes instead of 512.
  */
 
@@ -68,7 +70,7 @@ export function packHistogram({ edges, counts }: Histogram): Buffer {
 export function unpackHistogram(bytes: Buffer): Histogram {
   const nEdges = bytes.readUInt16LE(0);
   const nCounts = bytes.readUInt16LE(2);
-  const edges = Array.from({ length: nEdges }, (_, i) => bytes.readFloatLE(4 + 4 * i));
+  const edges = Array.from({ length: nEdges }, (_, i) => shortFloat(bytes.readFloatLE(4 + 4 * i)));
   const counts = Array.from({ length: nCounts }, (_, i) => bytes.readUInt32LE(4 + 4 * nEdges + 4 * i));
   return { edges, counts };
 }
@@ -81,7 +83,7 @@ export function packLogits(logits: readonly TokenLogit[]): Buffer {
 }
 
 export function unpackLogits(bytes: Buffer): TokenLogit[] {
-  return Array.from({ length: bytes.length / 8 }, (_, i) => ({ id: bytes.readUInt32LE(8 * i), value: bytes.readFloatLE(8 * i + 4) }));
+  return Array.from({ length: bytes.length / 8 }, (_, i) => ({ id: bytes.readUInt32LE(8 * i), value: shortFloat(bytes.readFloatLE(8 * i + 4)) }));
 }
 
 export function packNeighbours(neighbours: readonly Neighbour[]): Buffer {
@@ -92,7 +94,7 @@ export function packNeighbours(neighbours: readonly Neighbour[]): Buffer {
 }
 
 export function unpackNeighbours(bytes: Buffer): Neighbour[] {
-  return Array.from({ length: bytes.length / 8 }, (_, i) => ({ index: bytes.readUInt32LE(8 * i), cosine: bytes.readFloatLE(8 * i + 4) }));
+  return Array.from({ length: bytes.length / 8 }, (_, i) => ({ index: bytes.readUInt32LE(8 * i), cosine: shortFloat(bytes.readFloatLE(8 * i + 4)) }));
 }
 
 /** Windows are packed here: a load packs millions, and as many buffers would keep the garbage collector busy. */
@@ -154,7 +156,7 @@ export function unpackWindows(bytes: Buffer, kind: ExemplarKind, limit: number):
     const rank = bytes.readUInt32LE(at);
     const row = bytes.readUInt32LE(at + 4);
     const start = bytes.readUInt32LE(at + 8);
-    const maxActivation = bytes.readFloatLE(at + 12);
+    const maxActivation = shortFloat(bytes.readFloatLE(at + 12));
     const length = bytes.readUInt16LE(at + 16);
     const wide = bytes.readUInt8(at + 18) === 4;
     at += WINDOW_HEAD;
@@ -165,7 +167,7 @@ export function unpackWindows(bytes: Buffer, kind: ExemplarKind, limit: number):
     const activations: number[] = [];
     for (let t = 0; t < length; t++) {
       const active = (bytes[map + (t >> 3)]! >> (t & 7)) & 1;
-      activations.push(active === 1 ? bytes.readFloatLE(at) : 0);
+      activations.push(active === 1 ? shortFloat(bytes.readFloatLE(at)) : 0);
       at += 4 * active;
     }
     exemplars.push({ kind, rank, row, start, ids, activations, maxActivation });
