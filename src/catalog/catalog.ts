@@ -7,6 +7,7 @@ import type { FeatureSearch } from '../ports/FeatureSearch.ts';
 import type { LiveModels } from '../ports/LiveModels.ts';
 import { annotationService, type AnnotationService } from './annotations.ts';
 import { liveActivations, type ActivationsArgs, type TextActivations } from './activations.ts';
+import { decoderCosine, type Measured } from './compareFeatures.ts';
 import { dictionariesByName, selectDictionaries, type DictionarySelection } from './dictionaries.ts';
 import { featurePage, type FeatureConditions, type FeaturePageArgs, type FeatureView } from './features.ts';
 import type { ExplainedFeature, ExplainFeatureInput, ExplainService } from './explainFeature.ts';
@@ -44,6 +45,8 @@ export interface Catalog extends PatchRequests {
   search(args: SearchArgs): Promise<SearchResultPage>;
   /** Counts over all matches of the search that `page` is of. */
   searchFacets(args: SearchArgs, page: Pick<SearchResultPage, 'matched' | 'engine'>): Promise<FacetCounts>;
+  /** Of two features the viewer sees: reads weights, so it waits its turn with what runs models. */
+  decoderCosine(a: FeatureView, b: FeatureView): Promise<Measured>;
   activations(args: ActivationsArgs): Promise<TextActivations>;
   steer(input: SteerInput): Promise<SteerRun>;
   /** Live runs of models under way now, and waiting for their turn. */
@@ -75,6 +78,7 @@ export function createCatalog(parts: CatalogParts): Catalog {
       features: async (selection, conditions, args) => featurePage(reader, await selectDictionaries(reader, selection), conditions, args),
       search: (args) => searchFeatures(reader, search, args),
       searchFacets: (args, page) => searchFacets(reader, search, args, page),
+      decoderCosine: (a, b) => gate.run(() => decoderCosine(live, a, b)),
       async activations(args) {
         await mayRun(args.model);
         return gate.run(() => liveActivations(reader, live, args));

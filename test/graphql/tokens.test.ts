@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { decoderCosine, jaccard, windowOverlap } from '../../src/catalog/compareFeatures.ts';
 import { firedTokens } from '../../src/adapters/prisma/featureTokens.ts';
+import type { FeatureView } from '../../src/catalog/features.ts';
+import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { at, list, type Json } from '../helpers/graphqlClient.ts';
-import { seedFeature } from '../helpers/seedCatalog.ts';
+import { seedConfig, seedFeature } from '../helpers/seedCatalog.ts';
 import { withServer } from './withServer.ts';
 
 const FEATURES = 60;
@@ -35,6 +38,21 @@ test('tokens a feature fires on: a place in two windows counts once, silent feat
     { tokenId: 7, activation: 2, share: 0.5, count: 2 },
   ]);
   assert.deepEqual(firedTokens({ ...feature, maxActivation: 0 }), []);
+});
+
+test('cosine of two decoder directions, and windows that meet', async () => {
+  const config = { ...seedConfig(0, 2), nFeatures: 2 };
+  const weights = (decoder: readonly number[]): DictionaryWeights => ({ config, encoder: new Float32Array(0), encoderBias: new Float32Array(2), threshold: null, decoder: Float32Array.from(decoder), decoderBias: new Float32Array(0), skip: null });
+  const held: Record<string, DictionaryWeights> = { one: weights([9, 9, 3, 4]), two: weights([4, 3, 1, 0]), wide: weights([1, 0, 0, 0, 1, 0]), none: weights([0, 0, 1, 1]) };
+  const live = { dictionary: async (_: string, name: string): Promise<DictionaryWeights> => held[name]! };
+  const view = (name: string, index: number): FeatureView => ({ dictionary: { model: 'toy', name }, row: { index } }) as FeatureView;
+  assert.ok(Math.abs((await decoderCosine(live, view('one', 1), view('two', 0))).value! - 24 / 25) < 1e-7);
+  assert.deepEqual(await decoderCosine(live, view('one', 1), view('wide', 0)), { value: null, reason: 'the directions have different widths, 2 and 3' });
+  assert.deepEqual(await decoderCosine(live, view('one', 1), view('none', 0)), { value: null, reason: 'a direction is zero' });
+  const [window] = seedFeature(0, 1, FEATURES, SEED).exemplars;
+  const near = (by: number): number | null => windowOverlap([window!], [{ ...window!, start: window!.start + by }]);
+  assert.deepEqual([near(0), near(11), near(12), near(-11), near(-12)], [1, 1, 0, 1, 0]);
+  assert.equal(jaccard([1, 2, 3], [2, 3, 4]), 0.5);
 });
 
 test('features by token, and tokens by feature', async (t) => {
@@ -86,11 +104,30 @@ test('features by token, and tokens by feature', async (t) => {
       assert.deepEqual(list(data, 'one.features.nodes').map((node) => at(node, 'address')), having([1]));
     });
 
+    await t.test('two features beside one another', async () => {
+      const source = `query ($b: FeatureAddress!) { compareFeatures(a: "toy/0-tied-r2/5", b: $b) { a { index } b { index } decoderCosine { value reason } exemplarOverlap { value reason } topLogitOverlap
+        tokens { shared { token { id } shareA shareB } onlyA { token { id text } activation } onlyB { token { id } } } edges { source { address } target { address } effect run { stage } } scores { scorer judge explainer a b } } }`;
+      const data = await ask(source, { b: 'toy/1-tied-r2/5' });
+      const [a, b] = [expected(0, 5), expected(1, 5)];
+      const shared = a.filter(({ token }) => b.some((other) => other.token === token));
+      assert.deepEqual(at(data, 'compareFeatures.tokens.shared'), shared.map(({ token, share }) => ({ token: { id: token }, shareA: share, shareB: b.find((other) => other.token === token)!.share })));
+      assert.deepEqual(list(data, 'compareFeatures.tokens.onlyB').map((one) => at(one, 'token.id')), b.filter(({ token }) => !a.some((other) => other.token === token)).map(({ token }) => token));
+      assert.deepEqual(at(data, 'compareFeatures.edges'), [{ source: { address: 'toy/0-tied-r2/5' }, target: { address: 'toy/1-tied-r2/5' }, effect: 0.75, run: { stage: 'circuits' } }]);
+      const ids = [0, 1].map((layer) => seedFeature(layer, 5, FEATURES, SEED).topLogits.map(({ id }) => id));
+      assert.equal(at(data, 'compareFeatures.topLogitOverlap'), jaccard(ids[0]!, ids[1]!));
+      const tops = [0, 1].map((layer) => seedFeature(layer, 5, FEATURES, SEED).exemplars.filter(({ kind }) => kind === 'top'));
+      assert.deepEqual(at(data, 'compareFeatures.exemplarOverlap'), { value: windowOverlap(tops[0]!, tops[1]!), reason: null });
+      assert.deepEqual(at(data, 'compareFeatures.scores'), [{ scorer: 'simulation-top-random', judge: 'pattern-v1', explainer: 'pattern-v1', a: Math.round(100 * Math.sin(5)) / 100, b: Math.round(100 * Math.sin(6)) / 100 }]);
+      assert.equal(at(data, 'compareFeatures.decoderCosine.value'), null);
+      assert.ok(String(at(data, 'compareFeatures.decoderCosine.reason')).length > 10);
+      assert.equal(at(await ask(source, { b: 'toy/1-tied-r2/999' }), 'compareFeatures'), null);
+    });
+
     await t.test('cursors of another token, and shares that are none, are refused', async () => {
       const cursor = at(await ask('{ token(model: "toy", id: 7) { features(first: 1) { pageInfo { endCursor } } } }'), 'token.features.pageInfo.endCursor');
       for (const [source, code] of [[`{ token(model: "toy", id: 8) { features(after: "${String(cursor)}") { nodes { id } } } }`, 'BAD_CURSOR'], ['{ token(model: "toy", id: 8) { features(minShare: 2) { nodes { id } } } }', 'BAD_INPUT']] as const) {
         const { errors } = await send(source);
-        assert.equal((errors as readonly { extensions: { code: string } }[])[0]!.extensions.code, code);
+        assert.equal(errors?.[0]?.extensions['code'], code);
       }
     });
   });

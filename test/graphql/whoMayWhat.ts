@@ -23,6 +23,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'Query.searchFeatures': { scope: 'read', ask: (model) => `{ searchFeatures(query: "giraffe", filter: { model: "${model}" }) { nodes { address } } }` },
   'Query.activations': { scope: 'patch', ask: (model) => `{ activations(model: "${model}", text: "a") { tokens } }` },
   'Query.token': { scope: 'read', ask: (model) => `{ token(model: "${model}", id: 3) { text } }` },
+  'Query.compareFeatures': { scope: 'read', ask: (model) => `{ compareFeatures(a: "${model}/0-tied-r2/1", b: "${model}/0-tied-r2/2") { topLogitOverlap } }` },
   'Query.circuit': { scope: 'read', ask: (model) => `{ circuit(target: { feature: "${model}/1-tied-r2/1" }) { truncated } }` },
   'Query.patchRun': { scope: 'read', ask: () => `{ patchRun(id: "${id('PatchRun:none')}") { id } }` },
   'Query.runs': { scope: 'read', ask: () => '{ runs { nodes { key } } }' },

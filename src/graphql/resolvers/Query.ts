@@ -10,6 +10,7 @@ import { pageOfList, type ListKey, type PageArgs } from '../../catalog/page.ts';
 import { runPage, type RunPageArgs } from '../../catalog/runs.ts';
 import type { ActivationsArgs } from '../../catalog/activations.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
+import { compareFeatures } from './FeatureComparison.ts';
 import type { Context, Resolver } from '../context.ts';
 import { fromGlobalId } from '../ids.ts';
 import { remember } from '../loaders.ts';
@@ -77,6 +78,7 @@ export const Query = {
   >,
   token: ((_, args, { catalog }) => findToken(catalog.reader, args)) satisfies Resolver<unknown, TokenChoice>,
   circuit,
+  compareFeatures,
   featureLists,
   patchRun: ((_, { id }, { catalog }) => {
     const global = fromGlobalId(id);

@@ -8,6 +8,7 @@ import { CircuitEdge } from './CircuitEdge.ts';
 import { Dictionary } from './Dictionary.ts';
 import { Exemplar } from './Exemplar.ts';
 import { Explanation, ExplanationSkip, ExplanationSummary, Score, ScoreSummary } from './Explanation.ts';
+import { ComparedEdge, FeatureComparison } from './FeatureComparison.ts';
 import { Feature, FeatureNeighbour } from './Feature.ts';
 import { Model } from './Model.ts';
 import { Mutation } from './Mutation.ts';
@@ -60,6 +61,8 @@ export const resolvers = {
   Dictionary,
   Feature,
   FeatureNeighbour,
+  FeatureComparison,
+  ComparedEdge,
   Exemplar,
   Explanation,
   Note,
