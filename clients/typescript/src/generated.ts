@@ -83,6 +83,8 @@ export type FeatureFilter = {
   readonly explained?: boolean | null;
   /** Only features with an explanation by this explainer, e.g. `pattern-v1`; at most 500 characters. */
   readonly explainer?: string | null;
+  /** Only features that fire on this token of their model's vocabulary, by its id, from 0: it is among their `tokens`. */
+  readonly tokenId?: number | null;
   /** Only features with a defined score of an instrument, in a range. */
   readonly score?: ScoreFilter | null;
   /** Only features with (true) or without (false) measured edges from other features. */
