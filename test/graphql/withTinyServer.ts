@@ -31,6 +31,8 @@ export interface TinyServer {
   readonly oracle: OracleBatch;
   /** Forward runs begun so far. */
   forwards(): number;
+  /** Live runs that have a place now, running or waiting. */
+  places(): number;
   /** Lets no forward run begin until what it returns is called. */
   hold(): () => void;
   send(query: string, variables?: Record<string, Json>): Promise<GraphQLAnswer>;
@@ -82,8 +84,9 @@ export async function withTinyServer(work: (server: TinyServer) => Promise<void>
     });
     const patches = createPatchService({ reader: catalog.reader, live, codeVersion: 'test' });
     const steers = createSteerService({ reader: catalog.reader, live, codeVersion: 'test' });
+    const served = createCatalog({ reader: catalog.reader, search: catalog.search, live, patches, steers, version: 'test' });
     const server = await createServer({
-      catalog: createCatalog({ reader: catalog.reader, search: catalog.search, live, patches, steers, version: 'test' }),
+      catalog: served,
       host: '127.0.0.1',
       port: 0,
       log: pino({ level: 'silent' }),
@@ -96,6 +99,10 @@ export async function withTinyServer(work: (server: TinyServer) => Promise<void>
         dictionaries,
         oracle: batch,
         forwards: () => forwards,
+        places() {
+          const { running, waiting } = served.liveRuns();
+          return running + waiting;
+        },
         hold() {
           const { promise, resolve } = Promise.withResolvers<void>();
           held = promise;

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { featureTable } from '../../../scripts/stages/featureTable.ts';
 import { htmlFeatureTable } from '../../../src/adapters/report/featureTable.ts';
 import type { FeatureTableData } from '../../../src/ports/FeatureTable.ts';
+import { shortFloat } from '../../../src/math/shortFloat.ts';
 import { seedCatalog, seedDescription, seedFeature } from '../../helpers/seedCatalog.ts';
 import { withCatalog } from '../../helpers/withCatalog.ts';
 import { withFolder } from '../../helpers/withFolder.ts';
@@ -29,7 +30,7 @@ test('the table of a catalog: addresses, descriptions, scores, skips and the str
     const [strongest] = seedFeature(1, 1, 20, 7).exemplars.filter(({ kind }) => kind === 'top');
     assert.equal(features[1]!.exemplars.length, 2);
     const from = Math.max(0, strongest!.activations.indexOf(Math.max(...strongest!.activations)) - 14);
-    assert.deepEqual(features[1]!.exemplars[0], strongest!.ids.map((id, i) => ({ text: ` t${id}`, activation: strongest!.activations[i] })).slice(from));
+    assert.deepEqual(features[1]!.exemplars[0], strongest!.ids.map((id, i) => ({ text: ` t${id}`, activation: shortFloat(strongest!.activations[i]!) })).slice(from));
 
     await withFolder(async (folder) => {
       assert.deepEqual(await htmlFeatureTable().write(join(folder, 't.html'), data), [join(folder, 't.html'), join(folder, 't.md')]);
