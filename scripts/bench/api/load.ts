@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { CatalogWriter } from '../../../src/ports/CatalogWriter.ts';
@@ -45,6 +45,8 @@ export async function loadAll(writer: CatalogWriter, plans: readonly DictionaryP
  */
 export async function bareCopy(client: Client, folder: string): Promise<{ readonly seconds: number; readonly bytes: number }> {
   await mkdir(folder);
+  // The embedded server may run as another user than this process.
+  await chmod(folder, 0o777);
   try {
     await client.query('CREATE SCHEMA bare');
     let bytes = 0;
