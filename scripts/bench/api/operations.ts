@@ -57,12 +57,12 @@ export const OPERATIONS: readonly Operation[] = [
   { name: 'circuit, 3 levels', ours: (s) => ({ query: CIRCUIT, variables: { a: address(s) } }), peers: (s) => ({ query: PEER_CIRCUIT, variables: key(s) }) },
 ];
 
-/** Seeded subjects: features with three dictionaries upstream; one or two words, from the common to the rare. */
-export function subjectsOf(plans: readonly DictionaryPlan[], ids: ReadonlyMap<string, number>, { vocabulary }: Words, count: number): readonly Subject[] {
+/** Seeded subjects: features with three dictionaries upstream; one or two words, from the common to the rare, or rare ones alone. */
+export function subjectsOf(plans: readonly DictionaryPlan[], ids: ReadonlyMap<string, number>, { vocabulary }: Words, count: number, rare = false): readonly Subject[] {
   const rng = new Rng(5);
   return Array.from({ length: count }, () => {
     const dictionary = plans[3 + rng.int(plans.length - 3)]!;
-    const word = (): string => vocabulary[20 + Math.floor(2000 * rng.next() ** 2)]!;
+    const word = (): string => vocabulary[rare ? 5000 + rng.int(vocabulary.length - 5000) : 20 + Math.floor(2000 * rng.next() ** 2)]!;
     return { dictionary, dictionaryId: ids.get(dictionary.name)!, index: rng.int(dictionary.features), atLeast: 1 + 10 * rng.next(), words: rng.int(2) === 0 ? word() : `${word()} or ${word()}` };
   });
 }
