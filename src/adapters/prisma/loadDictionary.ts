@@ -16,6 +16,7 @@ const I32 = 0x7fff_ffff;
 interface Explained {
   /** Highest ranking score; NaN where there is none. */
   readonly score: Float64Array;
+  /** 0 = no explanation, 1 = of people only, 2 = also by a machine. */
   readonly explained: Uint8Array;
 }
 
@@ -39,8 +40,10 @@ export async function loadDictionary(client: PoolClient, load: DictionaryLoad): 
   const words = new Set<string>();
   for (const one of load.explanations) explanations += (await replaceExplanations(client, id, config.nFeatures, one, words)).explanations;
   const lane = new CopyLane(client);
-  const { features, exemplars } = await loadFeatures(lane, id, load, await explainedOf(client, id, config.nFeatures), await edgeFlagsOf(client, id, config.nFeatures));
+  const { features, exemplars, gone } = await loadFeatures(lane, id, load, await explainedOf(client, id, config.nFeatures), await edgeFlagsOf(client, id, config.nFeatures));
   await lane.idle();
+  // What people said of features that are gone goes with them: nobody's words hold up a load.
+  if (gone.length > 0) await client.query('DELETE FROM explanation WHERE dictionary_id = $1 AND "index" = ANY($2::int[])', [id, gone]);
   await saveWords(client, words);
   return { features, exemplars, explanations };
 }
@@ -53,13 +56,13 @@ export async function lockDictionary(client: PoolClient, model: string, name: st
 /** Of all explanations the dictionary now has. */
 async function explainedOf(client: PoolClient, id: number, nFeatures: number): Promise<Explained> {
   const found: Explained = { score: new Float64Array(nFeatures).fill(Number.NaN), explained: new Uint8Array(nFeatures) };
-  const { rows } = await client.query<[number, number | null]>({
-    text: 'SELECT "index", max(best_score) FROM explanation WHERE dictionary_id = $1 GROUP BY "index"',
+  const { rows } = await client.query<[number, number | null, boolean]>({
+    text: `SELECT "index", max(best_score), bool_and(explainer LIKE 'person/%') FROM explanation WHERE dictionary_id = $1 GROUP BY "index"`,
     values: [id],
     rowMode: 'array',
   });
-  for (const [index, score] of rows) {
-    found.explained[index] = 1;
+  for (const [index, score, people] of rows) {
+    found.explained[index] = people ? 1 : 2;
     if (score !== null) found.score[index] = score;
   }
   return found;
@@ -125,7 +128,7 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
   return rows[0]!.id;
 }
 
-async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, explained: Explained, edges: Uint8Array): Promise<{ features: number; exemplars: number }> {
+async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, explained: Explained, edges: Uint8Array): Promise<{ features: number; exemplars: number; gone: readonly number[] }> {
   const { nFeatures } = load.config;
   const seen = new Uint8Array(nFeatures);
   const features = new CopyTable(lane, 'feature', [
@@ -155,9 +158,13 @@ async function loadFeatures(lane: CopyLane, id: number, load: DictionaryLoad, ex
   await features.flush();
   await exemplars.flush();
   await tokens.flush();
-  const stray = explained.explained.findIndex((is, index) => is === 1 && seen[index] === 0);
-  if (stray >= 0) throw new CallerError('BAD_INPUT', `feature ${stray} has an explanation, but no analysis`);
-  return { features: features.rows, exemplars: windows };
+  const gone: number[] = [];
+  for (const [index, is] of explained.explained.entries()) {
+    if (is === 0 || seen[index] === 1) continue;
+    if (is === 2) throw new CallerError('BAD_INPUT', `feature ${index} has an explanation, but no analysis`);
+    gone.push(index);
+  }
+  return { features: features.rows, exemplars: windows, gone };
 }
 
 function writeFeature(table: CopyTable, id: number, feature: FeatureAnalysis, explained: Explained): void {
@@ -174,7 +181,7 @@ function writeFeature(table: CopyTable, id: number, feature: FeatureAnalysis, ex
   table.bytes(packLogits(feature.bottomLogits));
   table.bytes(packNeighbours(feature.neighbours));
   table.float8(Number.isNaN(score) ? null : score);
-  table.bool(explained.explained[index] === 1);
+  table.bool(explained.explained[index] !== 0);
 }
 
 function writeExemplars(table: CopyTable, id: number, feature: FeatureAnalysis): number {
