@@ -34,8 +34,8 @@ export function importCatalogCommand(program: Command): void {
         for (const dictionary of await files.list(`v1/${model}`)) if (options.dictionary?.includes(dictionary) ?? true) found.push({ model, dictionary });
       }
       if (found.length === 0) throw new CallerError('NOT_FOUND', `${folder} holds no such dictionary: expected v1/MODEL/DICTIONARY, as export-catalog writes`);
-      await withBulk(workspace, async ({ reader, writer }, bulk) => {
-        const ports = { bulk, reader, writer, files, progress };
+      await withBulk(workspace, async ({ reader }, bulk) => {
+        const ports = { bulk, reader, files, progress };
         for (const { model, dictionary } of found) {
           const counts = await importDictionary(ports, model, dictionary, { hook: options.hook ?? null, run: importRun(model, dictionary) });
           progress.say(`import-catalog: ${model}/${dictionary}: ${counts === null ? 'there already' : `${counts.features} features, ${counts.exemplars} exemplars, ${counts.explanations} explanations`}`);

@@ -1,6 +1,9 @@
 /** How an exemplar was chosen: the strongest fragments; fragments from a band of max-activation quantiles; at random. */
 export type ExemplarKind = 'top' | 'quantile' | 'random';
 
+/** `row` of a window that lies nowhere in a text that is known here: the largest there is. */
+export const NO_ROW = 0x7fff_ffff;
+
 /** A text window where a feature was read, with its activation on every token. */
 export interface Exemplar {
   readonly kind: ExemplarKind;

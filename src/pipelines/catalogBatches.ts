@@ -1,10 +1,12 @@
 import type { BulkView } from '../ports/CatalogBulk.ts';
 import type { BatchKind } from './catalogLayout.ts';
 import { BATCH_PATCHES } from './catalogLayout.ts';
-import { activationLine, edgeLine, explanationLine, featureLine, outputEdgeLine, scoreLines, skipLine, type RowPlace } from './catalogRows.ts';
+import { activationLine, edgeLine, explanationLine, featureLine, outputEdgeLine, personLine, scoreLines, skipLine, type RowPlace } from './catalogRows.ts';
 
 /** Features read at once: what an export holds in memory, whatever the dictionary's size. */
 const CHUNK = 64;
+/** Patches read at once: each may be long. Divides the patches of a file. */
+const PATCHES = 32;
 
 /** The lines of one batch of one kind; `runs` takes the keys of the runs they name. */
 export async function* batchLines(kind: Exclude<BatchKind, 'runs'>, view: BulkView, place: RowPlace, indices: readonly number[], runs: Set<string>): AsyncGenerator<string, void, undefined> {
@@ -44,6 +46,9 @@ export async function* batchLines(kind: Exclude<BatchKind, 'runs'>, view: BulkVi
           yield outputEdgeLine(place, edge);
         }
         break;
+      case 'people':
+        for (const person of await view.people(some)) yield personLine(place, person);
+        break;
     }
   }
 }
@@ -54,14 +59,17 @@ export async function* runLines(view: BulkView, keys: Iterable<string>): AsyncGe
   for (let at = 0; at < sorted.length; at += CHUNK) for (const run of await view.runs(sorted.slice(at, at + CHUNK))) yield JSON.stringify(run);
 }
 
-/** Patches of the dictionary, a list of lines for each file. */
-export async function* patchBatches(view: BulkView): AsyncGenerator<readonly string[], void, undefined> {
-  for (let after = ''; ; ) {
-    const some = await view.patches(after, BATCH_PATCHES);
-    if (some.length > 0) yield some.map((run) => JSON.stringify(run));
-    if (some.length < BATCH_PATCHES) return;
-    after = some.at(-1)!.id;
+/** Patches of the dictionary: the lines of each file, to be read before the next file's; the last may have none. */
+export async function* patchBatches(view: BulkView): AsyncGenerator<AsyncIterable<string>, void, undefined> {
+  let after: string | null = '';
+  async function* lines(): AsyncGenerator<string, void, undefined> {
+    for (let count = 0; after !== null && count < BATCH_PATCHES; count += PATCHES) {
+      const some = await view.patches(after, PATCHES);
+      for (const run of some) yield JSON.stringify(run);
+      after = some.length < PATCHES ? null : some.at(-1)!.id;
+    }
   }
+  while (after !== null) yield lines();
 }
 
 /** How lines of this view say where they belong. */

@@ -75,9 +75,9 @@ export async function exportDictionary(bulk: CatalogBulk, files: BatchFiles, mod
   });
 }
 
-/** Small, and needed to make sense of the rest. */
+/** Small, and needed to make sense of the rest; words of people change in either catalog. */
 function alwaysWritten(path: string): boolean {
-  return path.startsWith('runs/') || (!path.includes('/') && path !== 'token.jsonl.gz');
+  return path.startsWith('runs/') || path.startsWith('people/') || (!path.includes('/') && path !== 'token.jsonl.gz');
 }
 
 /** The run of an explainer: that of its summary, otherwise of the first explanation or skip there is. */

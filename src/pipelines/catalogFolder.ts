@@ -3,8 +3,10 @@ import { CallerError } from '../domain/errors.ts';
 import type { Run } from '../domain/run.ts';
 import type { BatchFiles, BatchLine } from '../ports/BatchFiles.ts';
 import type { BulkView } from '../ports/CatalogBulk.ts';
-import { batchLines, patchBatches, rowPlace } from './catalogBatches.ts';
+import { batchLines, rowPlace } from './catalogBatches.ts';
+import { runOf } from './catalogHeads.ts';
 import { BATCH_FEATURES, batchPath, setName, type BatchKind, type BulkManifest } from './catalogLayout.ts';
+import type { RowPlace } from './catalogRows.ts';
 import { LineReader } from './lineReader.ts';
 
 type Kind = BatchKind | 'patches';
@@ -29,6 +31,9 @@ export class CatalogFolder {
     this.#view = view;
   }
 
+  /** How lines of the catalog say where they belong; read once. */
+  #placed: Promise<RowPlace> | undefined;
+
   /** Numbers of the batches of a kind, ascending. */
   async batches(kind: Kind): Promise<readonly number[]> {
     const names = this.manifest === null ? await this.#files.list(`${this.#folder}/${kind}`) : Object.keys(this.manifest.files).flatMap((path) => (path.startsWith(`${kind}/`) ? [path.slice(kind.length + 1)] : []));
@@ -36,7 +41,8 @@ export class CatalogFolder {
   }
 
   async *batch(kind: Kind, n: number): AsyncGenerator<LineReader, void, undefined> {
-    for await (const line of this.#checked(batchPath(kind, n), (view) => linesOf(view, kind, n, this.manifest!))) yield LineReader.of(line);
+    const instead = isDerived(kind) ? (view: BulkView) => this.#linesOf(view, kind, n, this.manifest!) : null;
+    for await (const line of this.#checked(batchPath(kind, n), instead)) yield LineReader.of(line);
   }
 
   /** Lines of every batch of a kind. */
@@ -49,14 +55,22 @@ export class CatalogFolder {
     yield* this.#checked(path, null);
   }
 
+  /** The first line of a plain file, which is read to its end: only then is it known to be whole. */
   async first(path: string): Promise<LineReader | null> {
-    for await (const line of this.plain(path)) return LineReader.of(line);
-    return null;
+    let first: LineReader | null = null;
+    for await (const line of this.plain(path)) first ??= LineReader.of(line);
+    return first;
   }
 
   async *runs(): AsyncGenerator<Run, void, undefined> {
-    for await (const line of this.plain('run.jsonl')) yield LineReader.of(line).as<Run>();
-    for await (const line of this.all('runs')) yield line.as<Run>();
+    for await (const line of this.plain('run.jsonl')) yield runOf(LineReader.of(line));
+    for await (const line of this.all('runs')) yield runOf(line);
+  }
+
+  /** What an export with this manifest's filter would write of the catalog. */
+  async *#linesOf(view: BulkView, kind: Exclude<BatchKind, 'runs'>, n: number, { filter }: BulkManifest): AsyncGenerator<string, void, undefined> {
+    const indices = await view.indices(Math.max(filter.from ?? 0, n * BATCH_FEATURES), Math.min(filter.to ?? Infinity, view.dictionary.nFeatures, (n + 1) * BATCH_FEATURES), filter);
+    yield* batchLines(kind, view, await (this.#placed ??= rowPlace(view, setName(view.dictionary.name))), indices, new Set());
   }
 
   async *#checked(path: string, instead: ((view: BulkView) => AsyncIterable<string>) | null): AsyncGenerator<BatchLine, void, undefined> {
@@ -85,33 +99,19 @@ async function* placed(path: string, lines: AsyncIterable<string>): AsyncGenerat
   for await (const text of lines) yield { place: `${path} of the catalog:${++number}`, text };
 }
 
-/** What an export with this manifest's filter would write of the catalog. */
-async function* linesOf(view: BulkView, kind: Kind, n: number, { filter }: BulkManifest): AsyncGenerator<string, void, undefined> {
-  if (kind === 'runs') return;
-  if (kind === 'patches') {
-    let at = 0;
-    for await (const lines of patchBatches(view)) if (at++ === n) yield* lines;
-    return;
-  }
-  const indices = await view.indices(Math.max(filter.from ?? 0, n * BATCH_FEATURES), Math.min(filter.to ?? Infinity, view.dictionary.nFeatures, (n + 1) * BATCH_FEATURES), filter);
-  yield* batchLines(kind, view, await rowPlace(view, setName(view.dictionary.name)), indices, new Set());
-}
+/** Whether a batch that an earlier export has can be read from the catalog instead; patches and runs that it has need not be. */
+const isDerived = (kind: Kind): kind is Exclude<BatchKind, 'runs'> => kind !== 'runs' && kind !== 'patches';
 
 /** Whether the catalog holds just what the manifest says of these kinds. Stops at the first batch that differs. */
-export async function sameAs(view: BulkView, manifest: BulkManifest, kinds: readonly (Exclude<BatchKind, 'runs'> | 'patches')[]): Promise<boolean> {
+export async function sameAs(view: BulkView, manifest: BulkManifest, kinds: readonly Exclude<BatchKind, 'runs'>[]): Promise<boolean> {
   const batches = Math.ceil(view.dictionary.nFeatures / BATCH_FEATURES);
   const place = await rowPlace(view, setName(view.dictionary.name));
   const { filter } = manifest;
   for (let n = 0; n < batches; n++) {
     const indices = await view.indices(Math.max(filter.from ?? 0, n * BATCH_FEATURES), Math.min(filter.to ?? Infinity, (n + 1) * BATCH_FEATURES), filter);
-    for (const kind of kinds) {
-      if (kind !== 'patches' && !(await hashesTo(batchLines(kind, view, place, indices, new Set()), manifest.files[batchPath(kind, n)]?.sha256))) return false;
-    }
+    for (const kind of kinds) if (!(await hashesTo(batchLines(kind, view, place, indices, new Set()), manifest.files[batchPath(kind, n)]?.sha256))) return false;
   }
-  if (!kinds.includes('patches')) return true;
-  let n = 0;
-  for await (const lines of patchBatches(view)) if (!(await hashesTo(lines, manifest.files[batchPath('patches', n++)]?.sha256))) return false;
-  return manifest.files[batchPath('patches', n)] === undefined;
+  return true;
 }
 
 export async function hashesTo(lines: AsyncIterable<string> | Iterable<string>, expected: string | undefined): Promise<boolean> {

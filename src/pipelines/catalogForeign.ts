@@ -4,6 +4,7 @@ import type { Run } from '../domain/run.ts';
 import type { CatalogReader } from '../ports/CatalogReader.ts';
 import type { CatalogFolder } from './catalogFolder.ts';
 import type { ImportSource } from './catalogImport.ts';
+import { countOf } from './catalogHeads.ts';
 import { explanationOf, type TokenId } from './catalogParse.ts';
 
 export interface ForeignOptions {
@@ -34,7 +35,7 @@ export async function foreignSource(reader: CatalogReader, folder: CatalogFolder
   let nFeatures = 0;
   let hookName: string | null = null;
   for await (const line of folder.all('features')) {
-    nFeatures = Math.max(nFeatures, line.natural('index') + 1);
+    nFeatures = Math.max(nFeatures, countOf(line, 'index') + 1);
     hookName ??= line.textOrNull('hookName');
   }
   if (nFeatures === 0) throw new CallerError('NOT_FOUND', `no features of ${model}/${dictionary}: expected v1/${model}/${dictionary}/features/batch-0.jsonl.gz`);

@@ -1,24 +1,23 @@
 import { CallerError } from '../domain/errors.ts';
-import type { PatchRun } from '../domain/patch.ts';
 import type { Run } from '../domain/run.ts';
 import type { BatchFiles } from '../ports/BatchFiles.ts';
 import type { BulkCounts, BulkDictionary, BulkSummary, BulkView, CatalogBulk, MeasuredCounts } from '../ports/CatalogBulk.ts';
-import type { CatalogReader, ModelRow } from '../ports/CatalogReader.ts';
-import type { CatalogWriter } from '../ports/CatalogWriter.ts';
+import type { CatalogReader } from '../ports/CatalogReader.ts';
 import type { Progress } from '../ports/Progress.ts';
 import { CatalogFolder, DESCRIBED, MEASURED, hashesTo, sameAs } from './catalogFolder.ts';
 import { foreignSource, type ForeignOptions } from './catalogForeign.ts';
+import { patchOf } from './catalogHeads.ts';
 import { dictionaryFolder, type BulkManifest } from './catalogLayout.ts';
 import { readManifest } from './catalogManifest.ts';
-import { edgeOf, outputEdgeOf, type TokenId } from './catalogParse.ts';
+import { freshModel, ownSource } from './catalogOwn.ts';
+import { edgeOf, outputEdgeOf, personOf, type TokenId } from './catalogParse.ts';
 import { sourceLines } from './catalogSource.ts';
 import { featuresOf, outcomesOf } from './catalogStreams.ts';
-import { LineReader } from './lineReader.ts';
+import type { LineReader } from './lineReader.ts';
 
 export interface ImportPorts {
   readonly bulk: CatalogBulk;
   readonly reader: CatalogReader;
-  readonly writer: CatalogWriter;
   readonly files: BatchFiles;
   readonly progress: Progress;
 }
@@ -41,25 +40,31 @@ export async function importDictionary(ports: ImportPorts, model: string, dictio
   const { bulk, reader, files, progress } = ports;
   const path = dictionaryFolder(model, dictionary);
   const manifest = await readManifest(files, path);
-  if (manifest !== null) await ensureModel(ports, new CatalogFolder(files, path, manifest, null), model);
+  const fresh = manifest === null ? null : await freshModel(reader, new CatalogFolder(files, path, manifest, null), model);
   const known = (await reader.dictionaries({ model, names: [dictionary] })).find(({ name }) => name === dictionary);
   const work = async (view: BulkView | null): Promise<BulkCounts | null> => {
     const folder = new CatalogFolder(files, path, manifest, view);
-    if (view !== null && manifest !== null && view.dictionary.weightsHash === manifest.weightsHash) {
-      if (await isThere(view, manifest)) return null;
-      if (Object.keys(manifest.filter).length > 0) {
+    if (view !== null && manifest !== null) {
+      if (view.dictionary.weightsHash === manifest.weightsHash && (await isThere(view, manifest, folder))) return null;
+      if (isPart(manifest)) {
         throw new CallerError('BAD_INPUT', `${path} holds a part of ${model}/${dictionary} (${JSON.stringify(manifest.filter)}), which the catalog has: import it into another catalog, or export it whole`);
       }
+    }
+    // What other programs export names no weights.
+    if (view !== null && manifest === null && view.dictionary.weightsHash !== '') {
+      throw new CallerError('BAD_INPUT', `the catalog has a dictionary ${model}/${dictionary} with weights, and the files of another program, which hold fewer things of it, would take its place: name their folder otherwise`);
     }
     const source = manifest === null ? await foreignSource(reader, folder, model, dictionary, foreign) : await ownSource(folder, manifest);
     const task = progress.start(`import ${model}/${dictionary}`, manifest?.features ?? source.dictionary.nFeatures, 'feature');
     const counts = await bulk.restore({
+      model: fresh,
       dictionary: source.dictionary,
       runs: folder.runs(),
       train: source.train,
       analyse: source.analyse,
       features: featuresOf(folder, source.tokenId, (done) => task.update(done)),
       explanations: source.explainers.map(({ explainer, run }) => ({ explainer, run, outcomes: outcomesOf(folder, explainer, run.key) })),
+      people: mapped(folder.all('people'), personOf),
       summaries: source.summaries,
     });
     task.finish();
@@ -74,15 +79,16 @@ export async function importMeasured({ bulk, files }: ImportPorts, model: string
   const manifest = await readManifest(files, path);
   if (manifest === null) return null;
   return bulk.view(model, dictionary, async (view) => {
-    if (await sameAs(view, manifest, [...MEASURED, 'patches'])) return null;
     const folder = new CatalogFolder(files, path, manifest, view);
+    if ((await sameAs(view, manifest, MEASURED)) && (await patchesAreThere(view, folder))) return null;
     return bulk.restoreMeasured({
       model,
       dictionary,
+      indices: isPart(manifest) ? await gathered(mapped(folder.all('features'), (line) => line.natural('index'))) : null,
       runs: folder.runs(),
       edges: mapped(folder.all('edges'), edgeOf),
       outputs: mapped(folder.all('output_edges'), outputEdgeOf),
-      patches: mapped(folder.all('patches'), (line) => line.as<PatchRun>()),
+      patches: mapped(folder.all('patches'), patchOf),
     });
   });
 }
@@ -91,54 +97,37 @@ async function* mapped<T>(lines: AsyncIterable<LineReader>, read: (line: LineRea
   for await (const line of lines) yield read(line);
 }
 
-async function isThere(view: BulkView, manifest: BulkManifest): Promise<boolean> {
+async function gathered<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const value of values) all.push(value);
+  return all;
+}
+
+const isPart = ({ filter }: BulkManifest): boolean => Object.keys(filter).length > 0;
+
+async function isThere(view: BulkView, manifest: BulkManifest, folder: CatalogFolder): Promise<boolean> {
   const lines = await sourceLines(view);
   for (const path of ['source.jsonl', 'run.jsonl', 'explanation_summary.jsonl'] as const) if (!(await hashesTo(lines[path]!, manifest.files[path]?.sha256))) return false;
-  return sameAs(view, manifest, DESCRIBED);
+  return (await sameAs(view, manifest, DESCRIBED)) && (await peopleAreThere(view, folder));
 }
 
-async function ensureModel({ reader, writer }: ImportPorts, folder: CatalogFolder, name: string): Promise<void> {
-  const model = (await folder.first('model.jsonl'))?.inner('catalog')?.as<ModelRow>();
-  const known = (await reader.models()).find((row) => row.name === name);
-  if (known === undefined) {
-    if (model === undefined || folder.manifest?.files['token.jsonl.gz']?.elsewhere === true) {
-      throw new CallerError('NOT_FOUND', `the catalog has no model ${name}, and this export does not hold all of it: import the export that this one continues first`);
+/** Whether the catalog has what they said, beside whatever people say here. */
+async function peopleAreThere(view: BulkView, folder: CatalogFolder): Promise<boolean> {
+  for (const n of await folder.batches('people')) {
+    const people = await gathered(mapped(folder.batch('people', n), personOf));
+    const known = new Map((await view.people([...new Set(people.map(({ index }) => index))])).map((person) => [`${person.index} ${person.explainer}`, person]));
+    for (const person of people) {
+      const here = known.get(`${person.index} ${person.explainer}`);
+      if (here === undefined || (here.owner === person.owner && (here.description !== person.description || here.weightsHash !== person.weightsHash))) return false;
     }
-    const tokens: string[] = [];
-    for await (const { place, text } of folder.plain('token.jsonl.gz')) {
-      const token: unknown = JSON.parse(text);
-      if (typeof token !== 'string') throw new CallerError('BAD_INPUT', `${place}: expected a token's text`);
-      tokens.push(token);
-    }
-    await writer.loadModel(model, tokens);
-    return;
   }
-  if (model === undefined) return;
-  for (const hash of ['weightsHash', 'tokenizerHash'] as const) {
-    if (known[hash] !== model[hash]) throw new CallerError('STALE_OUTPUT', `the catalog's model ${name} has another ${hash} (${known[hash].slice(0, 12)}…) than the export's (${model[hash].slice(0, 12)}…): import into another catalog`);
-  }
+  return true;
 }
 
-async function ownSource(folder: CatalogFolder, manifest: BulkManifest): Promise<ImportSource> {
-  const dictionary = (await folder.first('source.jsonl'))?.inner('catalog')?.as<BulkDictionary>();
-  if (dictionary === undefined) throw new CallerError('NOT_FOUND', `the export of ${manifest.model}/${manifest.dictionary} does not describe the dictionary: import the export that this one continues first`);
-  const wanted = new Set([dictionary.trainRun, dictionary.analyseRun, ...manifest.explainers.map(({ run }) => run)]);
-  const runs = new Map<string, Run>();
-  for await (const run of folder.runs()) if (wanted.has(run.key)) runs.set(run.key, run);
-  const runOf = (key: string): Run => {
-    const run = runs.get(key);
-    if (run === undefined) throw new CallerError('BAD_INPUT', `the export of ${manifest.model}/${manifest.dictionary} names run ${key} and does not hold it: export again`);
-    return run;
-  };
-  const summaries: BulkSummary[] = [];
-  for await (const line of folder.plain('explanation_summary.jsonl')) summaries.push(LineReader.of(line).as<BulkSummary>());
-  const train = runOf(dictionary.trainRun);
-  return {
-    dictionary,
-    train,
-    analyse: dictionary.analyseRun === null ? train : runOf(dictionary.analyseRun),
-    explainers: manifest.explainers.map(({ explainer, run }) => ({ explainer, run: runOf(run) })),
-    summaries,
-    tokenId: () => undefined,
-  };
+async function patchesAreThere(view: BulkView, folder: CatalogFolder): Promise<boolean> {
+  for (const n of await folder.batches('patches')) {
+    const ids = await gathered(mapped(folder.batch('patches', n), (line) => line.text('id')));
+    if ((await view.knownPatches(ids)) < ids.length) return false;
+  }
+  return true;
 }

@@ -4,12 +4,17 @@ import type { BulkFilter } from '../ports/CatalogBulk.ts';
 
 /** Features a batch: batch n holds indices from 1024·n to below 1024·(n + 1). */
 export const BATCH_FEATURES = 1024;
+/** Of a dictionary that is imported: what files claim is not believed beyond this. */
+export const MOST_FEATURES = 2 ** 25;
 /** Rows a file of patches. */
 export const BATCH_PATCHES = 1024;
 
 /** One folder each; the first three are the field's. */
-export const BATCH_KINDS = ['features', 'activations', 'explanations', 'scores', 'skips', 'edges', 'output_edges', 'runs'] as const;
+export const BATCH_KINDS = ['features', 'activations', 'explanations', 'scores', 'skips', 'edges', 'output_edges', 'people', 'runs'] as const;
 export type BatchKind = (typeof BATCH_KINDS)[number];
+
+/** Explainers that are people: their words lie in files of their own, which go with every export, a later one too. */
+export const PERSON = 'person/';
 
 /** Of this version's layout. */
 export const MANIFEST_FORMAT = 'feature-catalog/1';

@@ -11,10 +11,15 @@ export async function readManifest(files: BatchFiles, folder: string): Promise<B
     } catch (cause) {
       throw new CallerError('BAD_INPUT', `${place}: expected one JSON object: export again into an empty folder`, { cause });
     }
-    if (parsed?.format !== MANIFEST_FORMAT || typeof parsed.files !== 'object' || !Array.isArray(parsed.explainers)) {
+    if (parsed?.format !== MANIFEST_FORMAT || !isObject(parsed.files) || !isObject(parsed.filter) || !Array.isArray(parsed.explainers) || typeof parsed.weightsHash !== 'string') {
       throw new CallerError('BAD_INPUT', `${place}: expected a manifest of format "${MANIFEST_FORMAT}", found ${JSON.stringify(parsed?.format)}: use the program version that wrote it, or export again`);
+    }
+    if (folder !== `v1/${parsed.model}/${parsed.dictionary}`) {
+      throw new CallerError('BAD_INPUT', `${place}: expected the manifest of ${folder}, found that of v1/${parsed.model}/${parsed.dictionary}: folders of an export keep their names`);
     }
     return parsed as BulkManifest;
   }
   return null;
 }
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,5 +1,7 @@
+import { NO_ROW } from '../domain/feature.ts';
 import type { CircuitEdge, Exemplar, ExemplarKind, Explanation, FragmentRef, Histogram, OutputEdge, Score, TokenLogit } from '../domain/feature.ts';
-import type { BulkFeature, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
+import type { BulkFeature, BulkPerson, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
+import { PERSON } from './catalogLayout.ts';
 import type { LineReader } from './lineReader.ts';
 
 /** Lines of catalogRows back as what they were; those of other programs as far as they go. */
@@ -7,8 +9,6 @@ import type { LineReader } from './lineReader.ts';
 /** Id of the token that reads so, or undefined. */
 export type TokenId = (text: string) => number | undefined;
 
-/** Where an exemplar of another program lies in the analysed text: nowhere (the largest place there is). */
-export const NO_ROW = 0x7fff_ffff;
 const KINDS: readonly ExemplarKind[] = ['top', 'quantile', 'random'];
 
 export function featureOf(line: LineReader, tokenId: TokenId): BulkFeature {
@@ -83,10 +83,13 @@ export function explanationOf(line: LineReader): ReadExplanation {
   const description = line.text('description');
   if (ours === null) {
     const explainer = model === null ? (type ?? 'unknown') : `${type ?? 'unknown'}@${model}`;
+    if (explainer.startsWith(PERSON)) line.refuse('typeName', `no "${PERSON}…": these are people of this catalog`);
     return { explanation: { index, explainer, model, promptVersion: type, description, detail: null, fragments: [], run: null }, judgedOn: [] };
   }
+  const explainer = ours.text('explainer');
+  if (explainer.startsWith(PERSON)) ours.refuse('explainer', 'a machine: words of people lie in the folder people');
   return {
-    explanation: { index, explainer: ours.text('explainer'), model, promptVersion: ours.textOrNull('promptVersion'), description, detail: ours.any('detail'), fragments: fragmentsOf(ours, 'fragments'), run: ours.text('run') },
+    explanation: { index, explainer, model, promptVersion: ours.textOrNull('promptVersion'), description, detail: ours.any('detail'), fragments: fragmentsOf(ours, 'fragments'), run: ours.text('run') },
     judgedOn: ours.list('judgedOn', 'lists', (value): value is unknown[] => Array.isArray(value)).map((_, i, lists) => lists[i]!.map((one) => (isFragment(one) ? fragment(one) : ours.refuse('judgedOn', 'lists of [row, start, length]')))),
   };
 }
@@ -113,6 +116,13 @@ export function scoreOf(line: LineReader): ReadScore {
       undefinedReason: line.textOrNull('undefinedReason'), n: line.natural('n'), low: line.realOrNull('low'), high: line.realOrNull('high'),
     },
   }; // prettier-ignore
+}
+
+export function personOf(line: LineReader): BulkPerson {
+  const ours = line.inner('catalog') ?? line.refuse('catalog', 'an object');
+  const explainer = ours.text('explainer');
+  if (!explainer.startsWith(PERSON) || explainer === PERSON) ours.refuse('explainer', `"${PERSON}<name>"`);
+  return { index: line.natural('index'), explainer, description: line.text('description'), owner: line.textOrNull('authorId'), weightsHash: ours.textOrNull('weightsHash') };
 }
 
 export function skipOf(line: LineReader): OfRun<BulkSkip> {

@@ -1,5 +1,5 @@
 import type { CircuitEdge, Exemplar, Explanation, FragmentRef, OutputEdge } from '../domain/feature.ts';
-import type { BulkFeature, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
+import type { BulkFeature, BulkPerson, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
 import { float32List, float32Text, float64Text, objectText } from './exactNumbers.ts';
 
 /*
@@ -146,6 +146,11 @@ export function scoreLines(place: RowPlace, explanation: Explanation): string[] 
       judgedOn: String(places[i]!),
     }),
   );
+}
+
+/** With the columns of the field's explanations that say something. */
+export function personLine(place: RowPlace, { index, explainer, description, owner, weightsHash }: BulkPerson): string {
+  return objectText({ id: text(`${place.model}/${place.dictionary}/${index}/${explainer}`), ...placed(place, index), authorId: text(owner), description: text(description), catalog: objectText({ explainer: text(explainer), weightsHash: text(weightsHash) }) });
 }
 
 export function skipLine(place: RowPlace, { index, explainer, reason, run }: OfRun<BulkSkip>): string {

@@ -13,6 +13,11 @@ export interface BulkFilter {
   readonly explained?: boolean;
 }
 
+/** With whether only keys it is granted to may read it. */
+export interface BulkModel extends ModelRow {
+  readonly restricted: boolean;
+}
+
 /** A dictionary without the number the database gave it. */
 export interface BulkDictionary extends Omit<DictionaryRow, 'id'> {
   readonly inputScale: number;
@@ -30,19 +35,32 @@ export interface BulkSkip {
   readonly reason: string;
 }
 
+/** What a person said of a feature. */
+export interface BulkPerson {
+  readonly index: number;
+  /** `person/<name>`. */
+  readonly explainer: string;
+  readonly description: string;
+  /** Id of the key that wrote it, and the weights it was written for; null where that was not kept. */
+  readonly owner: string | null;
+  readonly weightsHash: string | null;
+}
+
 /** One dictionary as it was at one moment, whatever is written meanwhile. Lists of indices are ascending and short (some hundred); answers follow their order. */
 export interface BulkView {
-  readonly model: ModelRow;
+  readonly model: BulkModel;
   readonly dictionary: BulkDictionary;
   /** Indices in [from, to) that pass the filter, ascending. */
   indices(from: number, to: number, filter: BulkFilter): Promise<readonly number[]>;
   features(indices: readonly number[]): Promise<readonly BulkFeature[]>;
   /** By kind (top, quantile, random), then rank. */
   exemplars(indices: readonly number[]): Promise<readonly { readonly index: number; readonly exemplars: readonly Exemplar[] }[]>;
-  /** By explainer within a feature; scores by scorer, then judge. */
+  /** Of machines, by explainer within a feature; scores by scorer, then judge. */
   explanations(indices: readonly number[]): Promise<readonly OfRun<Explanation>[]>;
   skips(indices: readonly number[]): Promise<readonly OfRun<BulkSkip>[]>;
-  /** Who explained or skipped these, each once, with the least key of a run that did. */
+  /** By explainer within a feature. Their notes and lists are not shown: some are private. */
+  people(indices: readonly number[]): Promise<readonly BulkPerson[]>;
+  /** Which machines explained or skipped these, each once, with the least key of a run that did. */
   explainers(indices: readonly number[]): Promise<readonly { readonly explainer: string; readonly run: string }[]>;
   /** Whose targets these are; by target, source dictionary, source. */
   edges(indices: readonly number[]): Promise<readonly OfRun<CircuitEdge>[]>;
@@ -54,8 +72,10 @@ export interface BulkView {
   runs(keys: readonly string[]): Promise<readonly Run[]>;
   /** Display texts of the model's tokens by id; empty where none were loaded. */
   tokens(): Promise<readonly string[]>;
-  /** Patches that edited features of this dictionary, by id, after `after`. */
+  /** Patches that edited features of this dictionary, by id, after `after`; fewer than `limit` where there are no more. */
   patches(after: string, limit: number): Promise<readonly PatchRun[]>;
+  /** How many of these patches the catalog has. */
+  knownPatches(ids: readonly string[]): Promise<number>;
 }
 
 /** What one explainer said, as the catalog had it. */
@@ -69,6 +89,8 @@ export interface BulkExplanations {
 
 /** A dictionary to be put into the catalog as it was in another. */
 export interface BulkLoad {
+  /** Where the catalog has none of this name: the model, with the texts of its vocabulary by id. */
+  readonly model: { readonly row: BulkModel; readonly tokens: AsyncIterable<string> } | null;
   readonly dictionary: BulkDictionary;
   /** Every run that is named. */
   readonly runs: AsyncIterable<Run>;
@@ -76,6 +98,8 @@ export interface BulkLoad {
   readonly analyse: Run;
   readonly features: AsyncIterable<FeatureAnalysis>;
   readonly explanations: readonly BulkExplanations[];
+  /** One that is there by the same owner is replaced; one that is there by another stays. */
+  readonly people: AsyncIterable<BulkPerson>;
   /** Null: what the explanations come to. */
   readonly summaries: readonly BulkSummary[] | null;
 }
@@ -84,6 +108,8 @@ export interface BulkLoad {
 export interface BulkMeasured {
   readonly model: string;
   readonly dictionary: string;
+  /** Features whose edges these are, the others keep theirs; null = all. */
+  readonly indices: readonly number[] | null;
   readonly runs: AsyncIterable<Run>;
   readonly edges: AsyncIterable<OfRun<CircuitEdge>>;
   readonly outputs: AsyncIterable<OfRun<OutputEdge>>;
@@ -108,7 +134,7 @@ export interface MeasuredCounts {
 export interface CatalogBulk {
   /** Throws NOT_FOUND where the catalog has no such dictionary. */
   view<T>(model: string, dictionary: string, work: (view: BulkView) => Promise<T>): Promise<T>;
-  /** Replaces the dictionary and everything said of its features, in one transaction; the model must be there. */
+  /** Replaces the dictionary and everything machines said of its features, in one transaction. What people here said, noted and listed stays. */
   restore(load: BulkLoad): Promise<BulkCounts>;
   /** Replaces the edges into the dictionary's features and theirs to tokens, and adds patches, in one transaction. */
   restoreMeasured(load: BulkMeasured): Promise<MeasuredCounts>;

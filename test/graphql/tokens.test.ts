@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decoderCosine, jaccard, windowOverlap } from '../../src/catalog/compareFeatures.ts';
 import { firedTokens } from '../../src/adapters/prisma/featureTokens.ts';
+import { shortFloat } from '../../src/math/shortFloat.ts';
 import type { FeatureView } from '../../src/catalog/features.ts';
 import type { DictionaryWeights } from '../../src/domain/dictionary.ts';
 import { at, list, type Json } from '../helpers/graphqlClient.ts';
@@ -62,11 +63,11 @@ test('features by token, and tokens by feature', async (t) => {
       truth
         .flatMap(({ layer, index, tokens }) => tokens.filter((one) => one.token === token && layers.includes(layer) && one.share >= minShare).map((one) => ({ layer, index, ...one })))
         .sort((a, b) => b.share - a.share || a.layer - b.layer || a.index - b.index)
-        .map(({ layer, index, activation, share, count }) => ({ activation, share, count, node: { address: `toy/${layer}-tied-r2/${index}` } }));
+        .map(({ layer, index, activation, share, count }) => ({ activation: shortFloat(activation), share, count, node: { address: `toy/${layer}-tied-r2/${index}` } }));
 
     await t.test('a feature lists its tokens, strongest first', async () => {
       const data = await ask('{ feature(address: "toy/1-tied-r2/5") { tokens(first: 20) { edges { activation share count node { id text } } pageInfo { hasNextPage } } } }');
-      const wanted = expected(1, 5).map(({ token, activation, share, count }) => ({ activation, share, count, node: { id: token, text: ` t${token}` } }));
+      const wanted = expected(1, 5).map(({ token, activation, share, count }) => ({ activation: shortFloat(activation), share, count, node: { id: token, text: ` t${token}` } }));
       assert.ok(wanted.length > 3);
       assert.deepEqual(at(data, 'feature.tokens.edges'), wanted);
     });

@@ -12,6 +12,8 @@ import { writeFully, writeWholeFile } from './wholeFile.ts';
 const FLUSH_CHARS = 1 << 16;
 const GZIP_OS = 9;
 const UNKNOWN_OS = 255;
+/** Characters of the longest line that is read. */
+const MOST_CHARS = 1 << 26;
 /** Thrown to leave a file as it is: what would be written is there already, or nothing is. */
 const KEEP = new Error('kept');
 
@@ -87,15 +89,27 @@ async function* read(path: string): AsyncGenerator<BatchLine, void, undefined> {
   if (source !== file) file.on('error', (error) => source.destroy(error));
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let number = 0;
-  let held = '';
+  // Pieces of a line that has not ended.
+  let held: string[] = [];
+  let length = 0;
+  const end = (last: string): BatchLine => {
+    const text = held.length === 0 ? last : held.join('') + last;
+    held = [];
+    length = 0;
+    return { place: `${path}:${++number}`, text };
+  };
   try {
     for await (const chunk of source as AsyncIterable<Buffer>) {
-      const lines = (held + decoder.decode(chunk, { stream: true })).split('\n');
-      held = lines.pop()!;
-      for (const text of lines) yield { place: `${path}:${++number}`, text };
+      const lines = decoder.decode(chunk, { stream: true }).split('\n');
+      const rest = lines.pop()!;
+      for (const line of lines) yield end(line);
+      if (rest === '') continue;
+      held.push(rest);
+      length += rest.length;
+      if (length > MOST_CHARS) throw new CallerError('BAD_INPUT', `${path}:${number + 1}: expected a line of at most ${MOST_CHARS} characters`);
     }
-    held += decoder.decode();
-    if (held !== '') yield { place: `${path}:${++number}`, text: held };
+    const rest = end(decoder.decode());
+    if (rest.text !== '') yield rest;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return;

@@ -20,10 +20,15 @@ export function openBulk(url: string): CatalogBulk & { close(): Promise<void> } 
       }),
     async restore(load) {
       const counts = await transaction(pool, (client) => restoreDictionary(client, load));
-      await pool.query('ANALYZE feature, exemplar, explanation, explanation_word, explanation_skip, score, dictionary');
+      await pool.query(`SELECT gin_clean_pending_list('explanation_search_idx'), gin_clean_pending_list('explanation_word_trigram_idx')`);
+      await pool.query('ANALYZE feature, exemplar, feature_token, explanation, explanation_word, explanation_skip, score, token, dictionary');
       return counts;
     },
-    restoreMeasured: (load) => transaction(pool, (client) => restoreMeasured(client, load)),
+    async restoreMeasured(load) {
+      const counts = await transaction(pool, (client) => restoreMeasured(client, load));
+      await pool.query('ANALYZE feature, circuit_edge, output_edge');
+      return counts;
+    },
     close: () => pool.end(),
   };
 }

@@ -4,7 +4,9 @@ import type { ExplainOutcome } from '../../domain/feature.ts';
 import type { BulkCounts, BulkLoad, BulkMeasured, MeasuredCounts, OfRun } from '../../ports/CatalogBulk.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { dictionariesBeside, lockEdges, refreshEdgeFlags } from './edgeFlags.ts';
-import { loadDictionary } from './loadDictionary.ts';
+import { restorePeople } from './bulkPeople.ts';
+import { loadDictionary, lockDictionary } from './loadDictionary.ts';
+import { loadModel } from './loadModel.ts';
 import { finite, natural } from './pack.ts';
 import { saveRun } from './writeExplanations.ts';
 
@@ -14,12 +16,17 @@ const MEASURED = ['effect', 'strength', 'standard_error', 'n', 'run'];
 /** Inside the caller's transaction: a dictionary as another catalog had it, with what every explainer said; see CatalogBulk.restore. */
 export async function restoreDictionary(client: PoolClient, load: BulkLoad): Promise<BulkCounts> {
   const { dictionary, summaries } = load;
-  for await (const run of load.runs) await saveRun(client, run);
   const others: { readonly table: string; readonly index: number; readonly explainer: string; readonly run: string }[] = [];
   const { model, name } = dictionary;
+  await lockDictionary(client, model, name);
+  if (load.model !== null) {
+    await loadModel(client, load.model.row, load.model.tokens);
+    if (load.model.row.restricted) await client.query('UPDATE model SET restricted = true WHERE name = $1', [model]);
+  }
+  for await (const run of load.runs) await saveRun(client, run);
   const known = await client.query<{ id: number }>('SELECT d.id FROM dictionary d JOIN model m ON m.id = d.model_id WHERE m.name = $1 AND d.name = $2', [model, name]);
   for (const { id } of known.rows) {
-    for (const table of ['explanation', 'score', 'explanation_skip', 'explanation_summary']) await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1`, [id]);
+    for (const table of ['explanation', 'score', 'explanation_skip', 'explanation_summary']) await client.query(`DELETE FROM "${table}" WHERE dictionary_id = $1 AND explainer NOT LIKE 'person/%'`, [id]);
   }
   const counts = await loadDictionary(client, {
     config: { ...dictionary, formatVersion: 1, dOut: dictionary.dIn, outputScale: dictionary.inputScale, run: dictionary.trainRun },
@@ -35,6 +42,7 @@ export async function restoreDictionary(client: PoolClient, load: BulkLoad): Pro
     [model, name, dictionary.createdAt, dictionary.tokensAnalysed, dictionary.analyseRun],
   );
   const { id } = rows[0]!;
+  await restorePeople(client, id, dictionary.nFeatures, load.people);
   for (const table of ['explanation', 'explanation_skip']) {
     const some = others.filter((one) => one.table === table);
     await client.query(
@@ -75,8 +83,8 @@ export async function restoreMeasured(client: PoolClient, load: BulkMeasured): P
   const own = byName.get(dictionary);
   if (own === undefined) throw new CallerError('NOT_FOUND', `the catalog has no dictionary ${model}/${dictionary}: import it before its edges`);
   const before = await dictionariesBeside(client, own.id);
-  await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = $1', [own.id]);
-  await client.query('DELETE FROM output_edge WHERE source_dictionary_id = $1', [own.id]);
+  await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = $1 AND ($2::int[] IS NULL OR target_index = ANY($2))', [own.id, load.indices]);
+  await client.query('DELETE FROM output_edge WHERE source_dictionary_id = $1 AND ($2::int[] IS NULL OR source_index = ANY($2))', [own.id, load.indices]);
   const lane = new CopyLane(client);
   const edges = new CopyTable(lane, 'circuit_edge', ['target_dictionary_id', 'target_index', 'source_dictionary_id', 'source_index', ...MEASURED]);
   const outputs = new CopyTable(lane, 'output_edge', ['source_dictionary_id', 'source_index', 'model_id', 'token_id', ...MEASURED]);

@@ -1,7 +1,8 @@
 import type { PoolClient } from 'pg';
 import { CallerError } from '../../domain/errors.ts';
 import type { CircuitEdge, Explanation, FragmentRef, OutputEdge, Score } from '../../domain/feature.ts';
-import type { BulkDictionary, BulkSkip, BulkView, OfRun } from '../../ports/CatalogBulk.ts';
+import type { PatchRun } from '../../domain/patch.ts';
+import type { BulkDictionary, BulkPerson, BulkSkip, BulkView, OfRun } from '../../ports/CatalogBulk.ts';
 import type { Dictionary, ExplanationSummary, Model, PatchRun as StoredPatchRun, Run as StoredRun } from './generated/client.ts';
 import { kindOf, unpackWindows } from './pack.ts';
 import { unpackFragments } from './packFragments.ts';
@@ -13,12 +14,17 @@ const DICTIONARY = `SELECT d.id, d.model_id AS "modelId", d.name, d.hook_point A
   FROM dictionary d JOIN model m ON m.id = d.model_id WHERE m.name = $1 AND d.name = $2`;
 
 const MODEL = `SELECT id, name, architecture, layers, d_model AS "dModel", vocab_size AS "vocabSize", context_length AS "contextLength", parameters,
-  weights_hash AS "weightsHash", tokenizer_hash AS "tokenizerHash", source FROM model WHERE id = $1`;
+  weights_hash AS "weightsHash", tokenizer_hash AS "tokenizerHash", source, restricted FROM model WHERE id = $1`;
 
 const OF_THESE = 'dictionary_id = $1 AND "index" = ANY($2::int[])';
 
+const BY_MACHINE = `explainer NOT LIKE 'person/%'`;
+
 const EXPLANATIONS = `SELECT "index", explainer, model, prompt_version AS "promptVersion", description, detail, run, fragments, judged_on AS "judgedOn"
-  FROM explanation WHERE ${OF_THESE} ORDER BY "index", explainer COLLATE "C"`;
+  FROM explanation WHERE ${OF_THESE} AND ${BY_MACHINE} ORDER BY "index", explainer COLLATE "C"`;
+
+const PEOPLE = `SELECT "index", explainer, description, detail->>'owner' AS owner, detail->>'weightsHash' AS "weightsHash"
+  FROM (SELECT * FROM explanation WHERE ${OF_THESE} AND NOT ${BY_MACHINE} OFFSET 0) e ORDER BY "index", explainer COLLATE "C"`;
 
 const SCORES = `SELECT "index", explainer, scorer, judge, prompt_version AS "promptVersion", value, undefined_reason AS "undefinedReason", n, low, high, judged_on AS "judgedOn"
   FROM score WHERE ${OF_THESE} ORDER BY "index", explainer COLLATE "C", scorer COLLATE "C", judge COLLATE "C"`;
@@ -31,12 +37,12 @@ const OUTPUTS = `SELECT d.name AS "sourceDictionary", e.source_index AS "sourceI
   FROM output_edge e JOIN dictionary d ON d.id = e.source_dictionary_id LEFT JOIN token t ON t.model_id = e.model_id AND t.id = e.token_id
   WHERE e.source_dictionary_id = $1 AND e.source_index = ANY($2::int[]) ORDER BY e.source_index, e.token_id`;
 
-const EXPLAINERS = `SELECT explainer, min(run) AS run FROM (SELECT explainer, run FROM explanation WHERE ${OF_THESE} UNION ALL SELECT explainer, run FROM explanation_skip WHERE ${OF_THESE}) x
+const EXPLAINERS = `SELECT explainer, min(run) AS run FROM (SELECT explainer, run FROM explanation WHERE ${OF_THESE} AND ${BY_MACHINE} UNION ALL SELECT explainer, run FROM explanation_skip WHERE ${OF_THESE}) x
   GROUP BY explainer ORDER BY explainer COLLATE "C"`;
 
-const PATCHES = `SELECT id, input, result, weights_hash AS "weightsHash", code_version AS "codeVersion", created_at AS "createdAt", milliseconds FROM patch_run p
-  WHERE id > $3 AND EXISTS (SELECT FROM json_array_elements(p.input -> 'features') f WHERE f -> 'feature' ->> 'model' = $1 AND f -> 'feature' ->> 'dictionary' = $2)
-  ORDER BY id LIMIT $4`;
+// By the text of the JSON, in any column: a U+0000 in a prompt is no text that PostgreSQL would look into. Which are meant is seen here.
+const PATCHES = `SELECT id, input, result, weights_hash AS "weightsHash", code_version AS "codeVersion", created_at AS "createdAt", milliseconds FROM patch_run
+  WHERE id > $3 AND strpos(input::text, $1) > 0 AND strpos(input::text, $2) > 0 ORDER BY id LIMIT $4`;
 
 const RUNS = `SELECT key, stage, params, inputs, seed, code_version AS "codeVersion", started_at AS "startedAt", finished_at AS "finishedAt", metrics FROM run WHERE key = ANY($1) ORDER BY key COLLATE "C"`;
 
@@ -57,7 +63,7 @@ export async function bulkView(client: PoolClient, modelName: string, name: stri
   const dictionary: BulkDictionary = { ...row, inputScale: stored.inputScale };
   const ofThese = <Row>(text: string, indices: readonly number[]): Promise<Row[]> => all<Row>(text, [dictionaryId, indices]);
   return {
-    model: modelRow(storedModel!),
+    model: { ...modelRow(storedModel!), restricted: storedModel!.restricted },
     dictionary,
     async indices(from, to, { minScore, explained }) {
       const rows = await all<{ index: number }>(
@@ -87,6 +93,7 @@ export async function bulkView(client: PoolClient, modelName: string, name: stri
       });
     },
     skips: (indices) => ofThese<OfRun<BulkSkip>>(`SELECT "index", explainer, reason, run FROM explanation_skip WHERE ${OF_THESE} ORDER BY "index", explainer COLLATE "C"`, indices),
+    people: (indices) => ofThese<BulkPerson>(PEOPLE, indices),
     explainers: (indices) => ofThese(EXPLAINERS, indices),
     edges: (indices) => ofThese<OfRun<CircuitEdge>>(EDGES, indices),
     outputs: (indices) => ofThese<OfRun<OutputEdge>>(OUTPUTS, indices),
@@ -104,6 +111,17 @@ export async function bulkView(client: PoolClient, modelName: string, name: stri
       for (const { id, text } of rows) texts[id] = text;
       return Array.from(texts, (text: string | undefined) => text ?? '');
     },
-    patches: async (after, limit) => (await all<StoredPatchRun>(PATCHES, [modelName, name, after, limit])).map(patchRunRow),
+    async patches(after, limit) {
+      const found: PatchRun[] = [];
+      for (let last = after; found.length < limit; ) {
+        const wanted = limit - found.length;
+        const rows = (await all<StoredPatchRun>(PATCHES, [JSON.stringify(modelName), JSON.stringify(name), last, wanted])).map(patchRunRow);
+        found.push(...rows.filter(({ input }) => input.features.some(({ feature }) => feature.model === modelName && feature.dictionary === name)));
+        if (rows.length < wanted) break;
+        last = rows.at(-1)!.id;
+      }
+      return found;
+    },
+    knownPatches: async (ids) => (await all<{ n: number }>('SELECT count(*)::int AS n FROM patch_run WHERE id = ANY($1)', [ids]))[0]!.n,
   };
 }

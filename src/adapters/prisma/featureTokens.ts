@@ -1,5 +1,6 @@
-import type { FeatureAnalysis } from '../../domain/feature.ts';
+import { NO_ROW, type FeatureAnalysis } from '../../domain/feature.ts';
 import type { FeatureTokenRow, TokenFeaturesRequest } from '../../ports/CatalogReader.ts';
+import { shortFloat } from '../../math/shortFloat.ts';
 import type { CopyTable } from './copyTable.ts';
 import type { PageQuery } from './featurePage.ts';
 
@@ -19,10 +20,11 @@ export function firedTokens({ exemplars, maxActivation }: FeatureAnalysis): read
   if (!(maxActivation > 0)) return [];
   const found = new Map<number, { activation: number; count: number }>();
   const seen = new Set<string>();
-  for (const { row, start, ids, activations } of exemplars) {
+  for (const [window, { row, start, ids, activations }] of exemplars.entries()) {
     for (const [i, tokenId] of ids.entries()) {
-      const activation = activations[i] ?? 0;
-      const place = `${row} ${start + i}`;
+      // As exemplars keep it: what comes back from them gives the same tokens.
+      const activation = Math.fround(activations[i] ?? 0);
+      const place = row === NO_ROW ? `${window}: ${i}` : `${row} ${start + i}`;
       if (!(activation > 0) || seen.has(place)) continue;
       seen.add(place);
       const known = found.get(tokenId);
@@ -77,5 +79,5 @@ export function tokenFeaturesQuery({ tokenId, dictionaryIds, minShare, first, af
 }
 
 export function featureTokenRow([, dictionaryId, index, tokenId, activation, share, count]: FeatureTokenCells): FeatureTokenRow {
-  return { dictionaryId, index, tokenId, activation, share, count };
+  return { dictionaryId, index, tokenId, activation: shortFloat(activation), share, count };
 }

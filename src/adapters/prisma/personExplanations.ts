@@ -6,7 +6,7 @@ import { databaseError, transaction } from './transaction.ts';
 import { saveWords } from './writeExplanations.ts';
 
 /** In place of the key of a run: a person wrote it. No run has this key. */
-const NO_RUN = 'person';
+export const NO_RUN = 'person';
 
 /** Explanations by people are rows beside those of machines, so that search and every reader find them; their detail says whose they are, and of which weights. */
 export function personExplanations(pool: Pool): Pick<Annotations, 'explanations' | 'saveExplanation' | 'deleteExplanation'> {
