@@ -16,7 +16,7 @@ export type FiredToken = Omit<FeatureTokenRow, 'dictionaryId' | 'index'>;
  * The tokens a feature fires on most, from its exemplars of all kinds: strongest activation first, then by id. A place of the text that
  * lies in several windows counts once. share: of the feature's maximum, at most 1. Work and memory: linear in the feature's exemplars.
  */
-export function firedTokens({ exemplars, maxActivation }: FeatureAnalysis): readonly FiredToken[] {
+export function firedTokens({ exemplars, maxActivation }: Pick<FeatureAnalysis, 'exemplars' | 'maxActivation'>): readonly FiredToken[] {
   if (!(maxActivation > 0)) return [];
   const found = new Map<number, { activation: number; count: number }>();
   const seen = new Set<string>();
@@ -24,8 +24,9 @@ export function firedTokens({ exemplars, maxActivation }: FeatureAnalysis): read
     for (const [i, tokenId] of ids.entries()) {
       // As exemplars keep it: what comes back from them gives the same tokens.
       const activation = Math.fround(activations[i] ?? 0);
+      if (!(activation > 0)) continue;
       const place = row === NO_ROW ? `${window}: ${i}` : `${row} ${start + i}`;
-      if (!(activation > 0) || seen.has(place)) continue;
+      if (seen.has(place)) continue;
       seen.add(place);
       const known = found.get(tokenId);
       if (known === undefined) found.set(tokenId, { activation, count: 1 });
@@ -39,7 +40,7 @@ export function firedTokens({ exemplars, maxActivation }: FeatureAnalysis): read
   return all.sort((a, b) => b.activation - a.activation || a.tokenId - b.tokenId).slice(0, TOKENS_KEPT);
 }
 
-export function writeTokens(table: CopyTable, dictionaryId: number, feature: FeatureAnalysis): void {
+export function writeTokens(table: CopyTable, dictionaryId: number, feature: Pick<FeatureAnalysis, 'index' | 'exemplars' | 'maxActivation'>): void {
   for (const { tokenId, activation, share, count } of firedTokens(feature)) {
     table.row();
     table.int4(dictionaryId);

@@ -1,5 +1,6 @@
 import { Client, Pool } from 'pg';
 import { CallerError, OutsideError, messageOf } from '../../domain/errors.ts';
+import { fillFeatureTokens } from './fillFeatureTokens.ts';
 import { readDatamodel, readMigrations } from './migrations.ts';
 import { openSchemaEngine } from './schemaEngine.ts';
 
@@ -15,20 +16,24 @@ export interface MigrateOptions {
 /**
  * Brings the database at `url` to the newest migration; returns the names applied, oldest first. Runs without network and
  * writes the same history (`_prisma_migrations`) as `prisma migrate deploy`. Each migration is one transaction. A second
- * process migrating the same database waits for the first.
+ * process migrating the same database waits for the first. What no SQL can fill is filled then, and later where that was broken off.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<readonly string[]> {
   const pool = new Pool({ connectionString: url, max: 1 });
   const lock = new Client({ connectionString: url });
   try {
     await lock.connect();
-    // Known history is compared first, so that an up-to-date database costs two queries and no WebAssembly.
+    // Known history is compared first, so that an up-to-date database costs a few queries and no WebAssembly.
     const list = await readMigrations(options.folder);
     await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    if (await upToDate(lock, list.migrationDirectories.map((migration) => migration.path))) return [];
+    if (await upToDate(lock, list.migrationDirectories.map((migration) => migration.path))) {
+      await fillFeatureTokens(lock, pool);
+      return [];
+    }
     const engine = await openSchemaEngine(pool, await readDatamodel());
     try {
       const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList: list, filters: NO_FILTER });
+      await fillFeatureTokens(lock, pool);
       return appliedMigrationNames;
     } finally {
       engine.free();
