@@ -35,6 +35,7 @@ export async function foreignSource(reader: CatalogReader, folder: CatalogFolder
   let nFeatures = 0;
   let hookName: string | null = null;
   for await (const line of folder.all('features')) {
+    if (line.has('catalog')) line.fail('this program wrote it, and there is no manifest.json beside it: the export was broken off; export again');
     nFeatures = Math.max(nFeatures, countOf(line, 'index') + 1);
     hookName ??= line.textOrNull('hookName');
   }

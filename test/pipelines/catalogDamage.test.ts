@@ -63,6 +63,7 @@ test('files that were damaged, changed or moved are refused, named, and leave no
       await assert.rejects(importFrom(catalog, bad, ['7-tied-r2']), /expected the manifest of v1\/toy\/7-tied-r2/);
       await rm(join(bad, 'v1/toy/7-tied-r2/manifest.json'));
       await seedCatalog(catalog.writer);
+      await assert.rejects(importFrom(catalog, bad, ['7-tied-r2']), /features\/batch-0\.jsonl\.gz:1: this program wrote it, and there is no manifest\.json beside it/, 'a half export');
       await rename(join(bad, 'v1/toy/7-tied-r2'), join(bad, HOME));
       await assert.rejects(importFrom(catalog, bad, ['0-tied-r2']), /has a dictionary toy\/0-tied-r2 with weights/, 'without a manifest it is another program’s');
     });
