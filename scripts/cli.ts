@@ -19,6 +19,7 @@ import { importCatalogCommand } from './commands/importCatalog.ts';
 import { indexCommand } from './commands/index.ts';
 import { keysCommand } from './commands/keys.ts';
 import { loadCommand } from './commands/load.ts';
+import { nearestCommand } from './commands/nearest.ts';
 import { randomiseCommand } from './commands/randomise.ts';
 import { reportCommand } from './commands/report.ts';
 import { rescoreCommand } from './commands/rescore.ts';
@@ -31,7 +32,7 @@ const program = new Command('feature-catalog')
   .version(CODE_VERSION)
   .showHelpAfterError('(add --help for all options)');
 
-for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, graphCommand, experimentCommand, loadCommand, indexCommand, reportCommand, importCommand, exportCommand, exportCatalogCommand, importCatalogCommand, serveCommand, keysCommand, randomiseCommand]) add(program);
+for (const add of [demoCommand, buildCommand, harvestCommand, trainCommand, baselinesCommand, evaluateCommand, superpositionCommand, analyseCommand, explainCommand, rescoreCommand, circuitsCommand, graphCommand, nearestCommand, experimentCommand, loadCommand, indexCommand, reportCommand, importCommand, exportCommand, exportCatalogCommand, importCatalogCommand, serveCommand, keysCommand, randomiseCommand]) add(program);
 
 try {
   await program.parseAsync();

@@ -16,6 +16,8 @@ export interface CurrentRuns {
   readonly dictionaries: Readonly<Record<string, CurrentDictionary>>;
   /** Run folders of the circuits stage, by set of dictionaries (`a+b` where several sets were measured together), oldest first. */
   readonly circuits: Readonly<Record<string, readonly string[]>>;
+  /** Run folders of the nearest stage, oldest first; of a pair of dictionaries the last one counts. */
+  readonly nearest?: readonly string[];
 }
 
 export interface CurrentDictionary {
