@@ -48,6 +48,14 @@ export function columnConditions(filter: FeatureFilter, bind: Bind): string {
 export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null, most: number, bind: Bind): readonly Membership[] {
   const found: Membership[] = [];
   const { explained, explainer, hasIncoming, hasOutgoing, hasOutputs, score } = filter;
+  // The first that is small is looked at: few features fire on a token, many are explained or have edges.
+  if (filter.tokenId !== undefined) {
+    const token = bind(filter.tokenId, 'int');
+    found.push({
+      members: `SELECT m."index" FROM feature_token m WHERE m.dictionary_id = d.id AND m.token_id = ${token} ORDER BY m.share DESC, m."index"`,
+      holds: `(SELECT true FROM feature_token m WHERE m.dictionary_id = f.dictionary_id AND m."index" = f."index" AND m.token_id = ${token} LIMIT 1)`,
+    });
+  }
   if ([explained, hasIncoming, hasOutgoing, hasOutputs].some((flag) => flag !== undefined)) {
     const bits = Array.from({ length: 8 }, (_, mask) => mask).filter((mask) =>
       ([[hasIncoming, EDGE_BITS.incoming], [hasOutgoing, EDGE_BITS.outgoing], [hasOutputs, EDGE_BITS.outputs]] as const).every(([wanted, bit]) => wanted === undefined || wanted === ((mask & bit) !== 0)),
@@ -66,13 +74,6 @@ export function membershipsOf(filter: FeatureFilter, groups: ScoreGroups | null,
       members: `SELECT m."index" FROM explanation m WHERE m.dictionary_id = d.id AND m.explainer = ${name} ORDER BY m."index"`,
       // A scalar subquery stays one: the planner would turn EXISTS into a join that may read the whole table.
       holds: `(SELECT true FROM explanation m WHERE m.dictionary_id = f.dictionary_id AND m."index" = f."index" AND m.explainer = ${name} LIMIT 1)`,
-    });
-  }
-  if (filter.tokenId !== undefined) {
-    const token = bind(filter.tokenId, 'int');
-    found.push({
-      members: `SELECT m."index" FROM feature_token m WHERE m.dictionary_id = d.id AND m.token_id = ${token} ORDER BY m.share DESC, m."index"`,
-      holds: `(SELECT true FROM feature_token m WHERE m.dictionary_id = f.dictionary_id AND m."index" = f."index" AND m.token_id = ${token} LIMIT 1)`,
     });
   }
   if (score !== undefined && groups !== null) {

@@ -8,7 +8,7 @@ import { withCatalog } from '../../helpers/withCatalog.ts';
 
 const PER_DICTIONARY = 10_000;
 const NAMES = ['0-a', '1-a'];
-const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_skip', 'explanation_word', 'feature', 'output_edge', 'score', 'token'];
+const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_skip', 'explanation_word', 'feature', 'feature_token', 'output_edge', 'score', 'token'];
 /** Past five runs PostgreSQL may change from plans for the values at hand to a general one; both must use indices. */
 const REPEATS = 6;
 
@@ -50,6 +50,8 @@ test('no read scans a big table', () =>
         const keys = Array.from({ length: size }, (_, i) => ({ dictionaryId: ids[i % 2]!, index: (i * 97) % PER_DICTIONARY }));
         await reader.features(keys);
         await reader.explanations(keys);
+        await reader.featureTokens(keys);
+        for (const after of [null, { share: 0.5, dictionaryId: ids[0]!, index: 5000 }]) await reader.tokenFeatures({ tokenId: size, dictionaryIds: ids, minShare: 0.1, first: 50, after });
         await reader.explanationTexts(keys);
         await reader.skips(keys);
         await reader.exemplars(keys, ['top', 'quantile', 'random'], 5);
@@ -64,7 +66,7 @@ test('no read scans a big table', () =>
       const score = { scorer: 'simulation-top-random' };
       for (const order of ['INDEX', 'DENSITY_ASC', 'MAX_ACTIVATION_ASC', 'SCORE_ASC', 'SCORER_ASC', 'SCORER_DESC'] as const) {
         const byScorer = order.startsWith('SCORER') ? { score } : {};
-        for (const filter of [{ hasIncoming: true }, { hasIncoming: false, hasOutputs: false }, { explainer: 'pattern-v1' }, { explainer: 'nobody' }, { score: { ...score, judge: 'pattern-v1', min: 0.99 } }, { score: { ...score, explainer: 'pattern-v1', max: 0.5 }, hasOutgoing: true, minActivation: 10 }]) {
+        for (const filter of [{ hasIncoming: true }, { hasIncoming: false, hasOutputs: false }, { explainer: 'pattern-v1' }, { explainer: 'nobody' }, { tokenId: 1 }, { tokenId: 7, explained: true, hasIncoming: true }, { score: { ...score, judge: 'pattern-v1', min: 0.99 } }, { score: { ...score, explainer: 'pattern-v1', max: 0.5 }, hasOutgoing: true, minActivation: 10 }]) {
           await reader.featurePage({ dictionaryIds: ids, ...byScorer, ...filter }, order, 50, null);
           await reader.featurePage({ dictionaryIds: ids, ...byScorer, ...filter }, order, 50, { value: 0.5, dictionaryId: ids[0]!, index: 5000 });
         }
@@ -96,7 +98,7 @@ test('no read scans a big table', () =>
     assert.deepEqual(await scans(), before);
     const used = await sql<{ name: string }>('SELECT indexrelname AS name FROM pg_stat_user_indexes WHERE idx_scan > 0');
     const names = new Set(used.map((row) => row.name));
-    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'feature_flags_idx', 'explanation_explainer_idx', 'score_value_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'output_edge_tokens_idx', 'output_edge_sources_idx', 'token_text_idx', 'explanation_search_idx', 'explanation_word_trigram_idx', 'explanation_word_prefix_idx']) {
+    for (const name of ['feature_pkey', 'feature_density_idx', 'feature_density_desc_idx', 'feature_max_activation_idx', 'feature_best_score_idx', 'feature_flags_idx', 'explanation_explainer_idx', 'feature_token_pkey', 'feature_token_token_idx', 'score_value_idx', 'exemplar_pkey', 'explanation_pkey', 'explanation_skip_pkey', 'score_pkey', 'token_pkey', 'circuit_edge_incoming_idx', 'circuit_edge_outgoing_idx', 'output_edge_tokens_idx', 'output_edge_sources_idx', 'token_text_idx', 'explanation_search_idx', 'explanation_word_trigram_idx', 'explanation_word_prefix_idx']) {
       assert.ok(names.has(name), `${name} is used`);
     }
     // The counter does count.
