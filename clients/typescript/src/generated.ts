@@ -79,7 +79,7 @@ export type FeatureFilter = {
   readonly bestScore?: FloatRange | null;
   /** Lowest `bestScore`, -1 to 1; features without one are left out. */
   readonly minScore?: number | null;
-  /** Only features with (true) or without (false) an explanation. */
+  /** Only features with (true) or without (false) an explanation, by a machine or a person. */
   readonly explained?: boolean | null;
   /** Only features with an explanation by this explainer, e.g. `pattern-v1`; at most 500 characters. */
   readonly explainer?: string | null;
