@@ -5,7 +5,7 @@ import { readManifest } from '../../src/adapters/files/runStore.ts';
 import { openNearestRows } from '../../src/adapters/ort/nearestRows.ts';
 import { CallerError } from '../../src/domain/errors.ts';
 import type { Run } from '../../src/domain/run.ts';
-import { layerWritten, nearest, type NearestPair, type NearestSource } from '../../src/pipelines/nearest.ts';
+import { couplesOf, layerWritten, nearest, type NearestPair, type NearestSource } from '../../src/pipelines/nearest.ts';
 import { runStage, type StageResult } from '../../src/pipelines/runStage.ts';
 import type { LocatedModel, Workspace } from '../workspace.ts';
 
@@ -28,6 +28,7 @@ export async function nearestStage(workspace: Workspace, located: LocatedModel, 
   const { k, within, layers } = options;
   const sets = [...new Set(options.sets)];
   const dictionaries = (await sourcesOf(workspace, located.name, sets)).filter(({ config: each }) => layers === 'all' || layers.includes(layerWritten(each)));
+  couplesOf(dictionaries.map(({ config: each }) => each), options);
   const inputs = Object.fromEntries(dictionaries.map(({ config: each }) => [each.name, each.weightsHash]));
   const result = await runStage({ store: runs, progress }, { stage: 'nearest', params: { model: located.name, sets: sets.join('+'), k, within, layers }, inputs, seed: 0 }, async (run) => {
     const rows = openNearestRows(threads ?? config.workers ?? availableParallelism());

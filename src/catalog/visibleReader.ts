@@ -65,6 +65,8 @@ export function visibleReader(reader: CatalogReader, hidden: ReadonlySet<string>
     outputEdges: (keys, limit) => byFeature(keys, (some) => reader.outputEdges(some, limit), []),
     tokenSources: (keys, limit) => batch(keys, ({ model }) => !hidden.has(model), (some) => reader.tokenSources(some, limit), []),
     featureTokens: (keys) => byFeature(keys, (some) => reader.featureTokens(some), []),
+    // Nearest features are of the same model.
+    nearest: (keys) => byFeature(keys, (some) => reader.nearest(some), []),
     async tokenFeatures(request) {
       const may = await allowed(request.dictionaryIds);
       const dictionaryIds = request.dictionaryIds.filter(may);

@@ -4,7 +4,7 @@ import type { Run } from '../domain/run.ts';
 import { dictionariesByName } from '../catalog/dictionaries.ts';
 import type { EdgeWindow } from '../catalog/edges.ts';
 import { viewsOf, type FeatureView } from '../catalog/features.ts';
-import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureKey, FeatureTokenRow, ModelRow, OutputEdgeRow, SkipRow, TokenKey } from '../ports/CatalogReader.ts';
+import type { CatalogReader, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureKey, FeatureTokenRow, ModelRow, NearestRow, OutputEdgeRow, SkipRow, TokenKey } from '../ports/CatalogReader.ts';
 
 /** One request's reads, each batched over everything the request asks for in the same turn. Makes N+1 impossible to write. */
 export interface Loaders {
@@ -20,6 +20,8 @@ export interface Loaders {
   readonly summaries: DataLoader<number, readonly ExplanationSummaryRow[]>;
   /** Tokens a feature fires on. */
   readonly featureTokens: DataLoader<FeatureKey, readonly FeatureTokenRow[], string>;
+  /** Features near it in other dictionaries. */
+  readonly nearest: DataLoader<FeatureKey, readonly NearestRow[], string>;
   exemplars(kinds: readonly ExemplarKind[], limit: number): DataLoader<FeatureKey, readonly Exemplar[], string>;
   edges(window: EdgeWindow): DataLoader<FeatureKey, readonly EdgeRow[], string>;
   /** Strongest `limit` effects of a feature on tokens. */
@@ -66,6 +68,7 @@ export function createLoaders(reader: CatalogReader): Loaders {
     explanationTexts: new DataLoader((keys: readonly FeatureKey[]) => reader.explanationTexts(keys), byFeature),
     skips: new DataLoader((keys: readonly FeatureKey[]) => reader.skips(keys), byFeature),
     featureTokens: new DataLoader((keys: readonly FeatureKey[]) => reader.featureTokens(keys), byFeature),
+    nearest: new DataLoader((keys: readonly FeatureKey[]) => reader.nearest(keys), byFeature),
     summaries: new DataLoader((ids: readonly number[]) => reader.explanationSummaries(ids)),
     exemplars(kinds, limit) {
       const sorted = [...new Set(kinds)].sort();

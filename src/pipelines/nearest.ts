@@ -46,7 +46,8 @@ export interface NearestPair {
  */
 export async function nearest(input: NearestInput): Promise<readonly NearestPair[]> {
   const { dictionaries, artefacts, dir, k } = input;
-  const couples = couplesOf(input);
+  const { couples, unlike } = couplesOf(dictionaries.map(({ config }) => config), input);
+  if (unlike > 0) input.progress.say(`nearest: left out ${unlike} pairs of dictionaries whose directions have different widths`);
   const pairs = couples.flatMap(([i, j]) => [pairOf(dictionaries[i].config, dictionaries[j].config), pairOf(dictionaries[j].config, dictionaries[i].config)]);
   const has = async ({ file }: NearestPair): Promise<boolean> => (await artefacts.readTensors(join(dir, file))) !== null;
   const task = input.progress.start('nearest', couples.reduce((sum, [i, j]) => sum + cosinesOf(dictionaries[i], dictionaries[j]), 0), 'cosines');
@@ -82,10 +83,9 @@ export function layerWritten(config: DictionaryConfig): number {
   return parseHookPoint(outputHookPointOf(config)).layer;
 }
 
-/** Indices i < j of dictionaries to compare. */
-function couplesOf({ dictionaries, within, k, progress }: NearestInput): (readonly [number, number])[] {
+/** Indices i < j of dictionaries to compare, and how many pairs are not because their widths differ. Throws BAD_INPUT where there is nothing to compare. */
+export function couplesOf(configs: readonly DictionaryConfig[], { within, k }: Pick<NearestInput, 'within' | 'k'>): { readonly couples: readonly (readonly [number, number])[]; readonly unlike: number } {
   if (!(Number.isSafeInteger(k) && k >= 1 && k <= 100)) throw new CallerError('BAD_INPUT', `${k} neighbours: expected 1 to 100 in each dictionary`);
-  const configs = dictionaries.map(({ config }) => config);
   const names = configs.map(({ name }) => name);
   if (new Set(names).size !== names.length) throw new CallerError('BAD_INPUT', `dictionaries must have different names, found ${names.join(', ')}`);
   const models = [...new Set(configs.map(({ model }) => model))];
@@ -95,11 +95,10 @@ function couplesOf({ dictionaries, within, k, progress }: NearestInput): (readon
   const near = configs.flatMap((a, i) => configs.flatMap((b, j) => (i < j && (within === null || Math.abs(layerWritten(a) - layerWritten(b)) <= within) ? [[i, j] as const] : [])));
   const alike = near.filter(([i, j]) => configs[i].dOut === configs[j].dOut);
   if (alike.length === 0) {
-    const found = configs.map(({ name, dOut }) => `${name} (writes layer ${layerWritten(configs.find((one) => one.name === name)!)}, ${dOut} wide)`).join(', ');
+    const found = configs.map((one) => `${one.name} (writes layer ${layerWritten(one)}, ${one.dOut} wide)`).join(', ');
     throw new CallerError('BAD_INPUT', `no two dictionaries to compare among ${found || 'none'}: expected two of one output width${within === null ? '' : ` at most ${within} layers apart`}; name more with --sets${within === null ? '' : ', or raise --within'}`);
   }
-  if (alike.length < near.length) progress.say(`nearest: left out ${near.length - alike.length} pairs of dictionaries whose directions have different widths`);
-  return alike;
+  return { couples: alike, unlike: near.length - alike.length };
 }
 
 function pairOf(from: DictionaryConfig, to: DictionaryConfig): NearestPair {

@@ -159,6 +159,14 @@ export interface FeatureTokenRow extends FeatureKey {
   readonly count: number;
 }
 
+/** A feature near another one, in another dictionary of the same model. */
+export interface NearestRow extends FeatureKey {
+  /** Of the decoder directions, -1 to 1. */
+  readonly cosine: number;
+  /** The run that compared the dictionaries. */
+  readonly run: string;
+}
+
 /** Features that fire on a token; tokens are those of the dictionaries' one model. */
 export interface TokenFeaturesRequest {
   readonly tokenId: number;
@@ -278,6 +286,8 @@ export interface CatalogReader {
   tokenSources(keys: readonly TokenKey[], limit: number): Promise<readonly (readonly OutputEdgeRow[])[]>;
   /** Tokens each feature fires on, strongest first. */
   featureTokens(keys: readonly FeatureKey[]): Promise<readonly (readonly FeatureTokenRow[])[]>;
+  /** Features near each one in other dictionaries, the few kept of each: greatest cosine first, then by dictionary and index. None of dictionaries replaced since. */
+  nearest(keys: readonly FeatureKey[]): Promise<readonly (readonly NearestRow[])[]>;
   /** Largest share first, then by dictionary and index. */
   tokenFeatures(request: TokenFeaturesRequest): Promise<{ readonly rows: readonly FeatureTokenRow[]; readonly hasNext: boolean }>;
   /** The graph upstream of a feature or a token, in one statement. */

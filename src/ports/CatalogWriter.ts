@@ -2,6 +2,7 @@ import type { DictionaryConfig, DictionaryQuality } from '../domain/dictionary.t
 import type { CircuitEdge, ExplainOutcome, Explanation, FeatureAnalysis, OutputEdge } from '../domain/feature.ts';
 import type { Run } from '../domain/run.ts';
 import type { ModelRow } from './CatalogReader.ts';
+import type { Nearest } from './NearestRows.ts';
 
 /** What one explainer said of a dictionary's features. */
 export interface ExplanationsLoad {
@@ -53,6 +54,21 @@ export interface CircuitCounts {
   readonly outputs: number;
 }
 
+/** The nearest features in one dictionary of every feature of another, as a run measured them on these weights. */
+export interface NearestLoad {
+  readonly run: Run;
+  readonly from: Pick<DictionaryTarget, 'dictionary' | 'weightsHash'>;
+  readonly to: Pick<DictionaryTarget, 'dictionary' | 'weightsHash'>;
+  /** Called only where the catalog does not hold them yet. */
+  read(): Promise<Nearest>;
+}
+
+/** Pairs of dictionaries written, and those that were there already. */
+export interface NearestCounts {
+  readonly pairs: number;
+  readonly kept: number;
+}
+
 export interface CatalogWriter {
   /** Inserts or updates the model and its token texts (index = id). */
   loadModel(model: ModelRow, tokens: readonly string[]): Promise<void>;
@@ -84,5 +100,10 @@ export interface CatalogWriter {
    * count. The dictionaries must be loaded; an edge to another one is refused.
    */
   loadCircuits(model: string, circuits: readonly CircuitsLoad[], among?: readonly string[]): Promise<CircuitCounts>;
+  /**
+   * Puts nearest features in, pair by pair in place of those another run measured, in one transaction; other pairs stay. They go when
+   * either dictionary gets other weights. Refused where the catalog's dictionaries have other weights.
+   */
+  loadNearest(model: string, pairs: readonly NearestLoad[]): Promise<NearestCounts>;
   close(): Promise<void>;
 }

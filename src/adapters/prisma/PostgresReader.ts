@@ -4,7 +4,7 @@ import type { PatchRun } from '../../domain/patch.ts';
 import type { Run } from '../../domain/run.ts';
 import type {
   CatalogReader, CircuitRequest, CircuitRows, DictionaryRow, EdgeRow, ExplanationRow, ExplanationSummaryRow, ExplanationTextsRow, FeatureCursor, FeatureFilter,
-  FeatureKey, FeatureOrder, FeaturePage, FeatureRow, FeatureTokenRow, ModelRow, OutputEdgeRow, RunCursor, RunPage, ScoreRow, SkipRow, TokenFeaturesRequest, TokenKey,
+  FeatureKey, FeatureOrder, FeaturePage, FeatureRow, FeatureTokenRow, ModelRow, NearestRow, OutputEdgeRow, RunCursor, RunPage, ScoreRow, SkipRow, TokenFeaturesRequest, TokenKey,
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
 import { circuitQuery, circuitRows } from './circuitQuery.ts';
 import type { CircuitLevel } from './circuitQuery.ts';
@@ -13,6 +13,8 @@ import { isScorerOrder, pageQuery } from './featurePage.ts';
 import { FEATURE_TOKENS, featureTokenRow, tokenFeaturesQuery } from './featureTokens.ts';
 import type { FeatureTokenCells } from './featureTokens.ts';
 import type { Prisma, PrismaClient } from './generated/client.ts';
+import { NEAREST, nearestRows } from './nearest.ts';
+import type { NearestCells } from './nearest.ts';
 import { kindCode, kindOf, unpackWindows } from './pack.ts';
 import { unpackFragments } from './packFragments.ts';
 import { FEATURE_COLUMNS, dictionaryRow, featureRow, modelRow, patchRunRow, runRow, summaryRow } from './rows.ts';
@@ -203,6 +205,10 @@ export class PostgresReader implements CatalogReader {
     const answer = keys.map((): FeatureTokenRow[] => []);
     for (const cells of await this.#batch<FeatureTokenCells>('feature-tokens', FEATURE_TOKENS, keys)) answer[Number(cells[0]) - 1]!.push(featureTokenRow(cells));
     return answer;
+  }
+
+  async nearest(keys: readonly FeatureKey[]): Promise<readonly (readonly NearestRow[])[]> {
+    return nearestRows(keys, await this.#batch<NearestCells>('nearest', NEAREST, keys));
   }
 
   async tokenFeatures(request: TokenFeaturesRequest): Promise<{ readonly rows: readonly FeatureTokenRow[]; readonly hasNext: boolean }> {

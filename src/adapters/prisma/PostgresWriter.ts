@@ -2,9 +2,10 @@ import type { Pool } from 'pg';
 import type { Explanation } from '../../domain/feature.ts';
 import type { Run } from '../../domain/run.ts';
 import type { ModelRow } from '../../ports/CatalogReader.ts';
-import type { CatalogWriter, CircuitCounts, CircuitsLoad, DictionaryLoad, DictionaryTarget, ExplanationsLoad, FeatureSkip } from '../../ports/CatalogWriter.ts';
+import type { CatalogWriter, CircuitCounts, CircuitsLoad, DictionaryLoad, DictionaryTarget, ExplanationsLoad, FeatureSkip, NearestCounts, NearestLoad } from '../../ports/CatalogWriter.ts';
 import { addExplanations } from './addExplanations.ts';
 import { loadCircuits } from './loadCircuits.ts';
+import { loadNearest } from './nearest.ts';
 import { loadDictionary } from './loadDictionary.ts';
 import type { Counts } from './loadDictionary.ts';
 import { loadModel } from './loadModel.ts';
@@ -46,6 +47,10 @@ export class PostgresWriter implements CatalogWriter {
 
   async loadCircuits(model: string, circuits: readonly CircuitsLoad[], among?: readonly string[]): Promise<CircuitCounts> {
     return transaction(this.#pool, (client) => loadCircuits(client, model, circuits, among));
+  }
+
+  async loadNearest(model: string, pairs: readonly NearestLoad[]): Promise<NearestCounts> {
+    return transaction(this.#pool, (client) => loadNearest(client, model, pairs));
   }
 
   /** Nothing of its own to close: the connections are the catalog's. */

@@ -5,6 +5,7 @@ import { parseHookPoint } from '../../domain/hookPoint.ts';
 import type { DictionaryLoad } from '../../ports/CatalogWriter.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { dictionariesBeside, edgeFlagsOf, lockEdges, refreshEdgeFlags } from './edgeFlags.ts';
+import { forgetNearest } from './nearest.ts';
 import { FEATURE_TOKEN_COLUMNS, writeTokens } from './featureTokens.ts';
 import { finite, kindCode, natural, packHistogram, packLogits, packNeighbours, packWindows } from './pack.ts';
 import { replaceExplanations, saveRun, saveWords } from './writeExplanations.ts';
@@ -116,6 +117,7 @@ async function saveDictionary(client: PoolClient, { config, quality, location, t
     await client.query('DELETE FROM circuit_edge WHERE target_dictionary_id = $1', [old.id]);
     await client.query('DELETE FROM output_edge WHERE source_dictionary_id = $1', [old.id]);
     await refreshEdgeFlags(client, beside);
+    await forgetNearest(client, old.id);
   }
   const columns = Object.keys(values);
   const places = columns.map((_, i) => `$${i + 1}`);

@@ -9,6 +9,7 @@ import { toGlobalId } from '../ids.ts';
 import { featureNotes } from './Annotations.ts';
 import { connectionOf } from './connections.ts';
 import type { ExplanationView } from './Explanation.ts';
+import { nearest } from './nearest.ts';
 
 const BY_EXPLAINER: ListKey<ExplanationView> = {
   scope: 'explanations',
@@ -66,6 +67,7 @@ export const Feature = {
     FeatureView,
     First
   >,
+  nearest,
   bestExplanation: (async (view, _, { loaders }) => {
     const row = bestExplanation(await loaders.explanations.load(view.row));
     return row === null ? null : { row, view };

@@ -12,6 +12,7 @@ import { ComparedEdge, FeatureComparison } from './FeatureComparison.ts';
 import { Feature, FeatureNeighbour } from './Feature.ts';
 import { Model } from './Model.ts';
 import { Mutation } from './Mutation.ts';
+import { NearestFeatureEdge } from './nearest.ts';
 import { PatchedFeature, PatchLoss, PatchPosition, PatchRun, WatchedFeature } from './PatchRun.ts';
 import { Query, SearchFacets, Server } from './Query.ts';
 import { Run } from './Run.ts';
@@ -61,6 +62,7 @@ export const resolvers = {
   Dictionary,
   Feature,
   FeatureNeighbour,
+  NearestFeatureEdge,
   FeatureComparison,
   ComparedEdge,
   Exemplar,
