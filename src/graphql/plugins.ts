@@ -21,8 +21,8 @@ export function limitsPlugin(limits: OperationLimits, safelist?: Safelist, acces
       let cost: { readonly found: number; readonly allowed: number; readonly nodes: number; readonly depth: number; readonly quota?: Spent } | undefined;
       return {
         async didResolveOperation({ schema, document, operation, operationName, request, contextValue }) {
-          // An operation name that names nothing; executing it gives the error.
-          if (operation === undefined || operation === null) return;
+          // Measured, charged or on the list it cannot be: nothing may run what is not known here.
+          if (operation === undefined || operation === null) throw unresolved(request.operationName);
           if (schema.getRootType(operation.operation) === undefined || schema.getRootType(operation.operation) === null) {
             throw new GraphQLError(`this server has no ${operation.operation} operations`, {
               extensions: { code: 'BAD_REQUEST', http: { status: 400 } },
@@ -50,6 +50,12 @@ export function limitsPlugin(limits: OperationLimits, safelist?: Safelist, acces
       };
     },
   };
+}
+
+/** For a name that no operation of the document has, and for none where there are several. */
+function unresolved(name: string | undefined): GraphQLError {
+  const message = name === undefined ? 'the document holds several operations: say which by operationName' : `the document holds no operation named ${JSON.stringify(name)}`;
+  return new GraphQLError(message, { extensions: { code: 'OPERATION_RESOLUTION_FAILURE', http: { status: 400 } } });
 }
 
 /** The header Retry-After, in whole seconds, on an answer with an error that says when to try again. */
