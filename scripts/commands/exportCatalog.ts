@@ -25,7 +25,7 @@ interface ExportCatalogFlags {
 export function exportCatalogCommand(program: Command): void {
   program
     .command('export-catalog')
-    .description("Write dictionaries' catalog (features, activations, explanations, scores, skips, edges, patches) as gzipped JSON lines, in the layout of the field's public exports")
+    .description("Write dictionaries' catalog (features, activations, explanations, scores, skips, edges, nearest features, patches, people's explanations) as gzipped JSON lines, in the layout of the field's public exports")
     .option('--model <name>', 'catalog name of the model (default: all)')
     .option('--dictionary <name...>', 'only dictionaries called so')
     .option('--layers <list>', 'only dictionaries of these layers, e.g. 0,2,5 or 0-3', layerList, 'all')

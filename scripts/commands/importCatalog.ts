@@ -44,8 +44,8 @@ export function importCatalogCommand(program: Command): void {
         for (const { model, dictionary } of found) {
           const counts = await importMeasured(ports, model, dictionary);
           if (counts === null) continue;
-          progress.say(`import-catalog: ${model}/${dictionary}: ${counts.edges} edges, ${counts.outputs} edges to tokens, ${counts.patches} patches`);
-          for (const [missing, edges] of counts.without) progress.say(`import-catalog: ${model}/${dictionary}: ${edges} edges from ${missing} left out: the catalog lacks it; import it, then this again`);
+          progress.say(`import-catalog: ${model}/${dictionary}: ${counts.edges} edges, ${counts.outputs} edges to tokens, ${counts.nearest} rows of nearest features, ${counts.patches} patches`);
+          for (const [missing, edges] of counts.without) progress.say(`import-catalog: ${model}/${dictionary}: ${edges} edges and rows of nearest features left out: the catalog lacks ${missing}, or has other weights of it; import it, then this again`);
         }
       });
     });

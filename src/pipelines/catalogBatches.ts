@@ -1,7 +1,7 @@
 import type { BulkView } from '../ports/CatalogBulk.ts';
 import type { BatchKind } from './catalogLayout.ts';
 import { BATCH_PATCHES } from './catalogLayout.ts';
-import { activationLine, edgeLine, explanationLine, featureLine, outputEdgeLine, personLine, scoreLines, skipLine, type RowPlace } from './catalogRows.ts';
+import { activationLine, edgeLine, explanationLine, featureLine, nearestLine, outputEdgeLine, personLine, scoreLines, skipLine, type RowPlace } from './catalogRows.ts';
 
 /** Features read at once: what an export holds in memory, whatever the dictionary's size. */
 const CHUNK = 64;
@@ -44,6 +44,12 @@ export async function* batchLines(kind: Exclude<BatchKind, 'runs'>, view: BulkVi
         for (const edge of await view.outputs(some)) {
           runs.add(edge.run);
           yield outputEdgeLine(place, edge);
+        }
+        break;
+      case 'nearest':
+        for (const near of await view.nearest(some)) {
+          runs.add(near.run);
+          yield nearestLine(place, near);
         }
         break;
       case 'people':

@@ -12,7 +12,7 @@ import { LineReader } from './lineReader.ts';
 type Kind = BatchKind | 'patches';
 /** What is said of features, and what was measured between dictionaries: loaded one after the other. */
 export const DESCRIBED: readonly Exclude<BatchKind, 'runs'>[] = ['features', 'activations', 'explanations', 'scores', 'skips'];
-export const MEASURED: readonly Exclude<BatchKind, 'runs'>[] = ['edges', 'output_edges'];
+export const MEASURED: readonly Exclude<BatchKind, 'runs'>[] = ['edges', 'output_edges', 'nearest'];
 
 /**
  * One dictionary's folder. With a manifest every file is checked against it as it is read, and files that an earlier export has are

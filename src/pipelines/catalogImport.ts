@@ -10,7 +10,7 @@ import { patchOf } from './catalogHeads.ts';
 import { dictionaryFolder, type BulkManifest } from './catalogLayout.ts';
 import { readManifest } from './catalogManifest.ts';
 import { freshModel, ownSource } from './catalogOwn.ts';
-import { edgeOf, outputEdgeOf, personOf, type TokenId } from './catalogParse.ts';
+import { edgeOf, nearestOf, outputEdgeOf, personOf, type TokenId } from './catalogParse.ts';
 import { sourceLines } from './catalogSource.ts';
 import { featuresOf, outcomesOf } from './catalogStreams.ts';
 import type { LineReader } from './lineReader.ts';
@@ -88,6 +88,7 @@ export async function importMeasured({ bulk, files }: ImportPorts, model: string
       runs: folder.runs(),
       edges: mapped(folder.all('edges'), edgeOf),
       outputs: mapped(folder.all('output_edges'), outputEdgeOf),
+      nearest: mapped(folder.all('nearest'), nearestOf),
       patches: mapped(folder.all('patches'), patchOf),
     });
   });

@@ -10,7 +10,7 @@ export const MOST_FEATURES = 2 ** 25;
 export const BATCH_PATCHES = 1024;
 
 /** One folder each; the first three are the field's. */
-export const BATCH_KINDS = ['features', 'activations', 'explanations', 'scores', 'skips', 'edges', 'output_edges', 'people', 'runs'] as const;
+export const BATCH_KINDS = ['features', 'activations', 'explanations', 'scores', 'skips', 'edges', 'output_edges', 'nearest', 'people', 'runs'] as const;
 export type BatchKind = (typeof BATCH_KINDS)[number];
 
 /** Explainers that are people: their words lie in files of their own, which go with every export, a later one too. */

@@ -1,6 +1,6 @@
 import { NO_ROW } from '../domain/feature.ts';
 import type { CircuitEdge, Exemplar, ExemplarKind, Explanation, FragmentRef, Histogram, OutputEdge, Score, TokenLogit } from '../domain/feature.ts';
-import type { BulkFeature, BulkPerson, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
+import type { BulkFeature, BulkNearest, BulkPerson, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
 import { PERSON } from './catalogLayout.ts';
 import type { LineReader } from './lineReader.ts';
 
@@ -133,6 +133,13 @@ const measuredOf = (line: LineReader) => ({ effect: line.real('effect'), standar
 
 export function edgeOf(line: LineReader): OfRun<CircuitEdge> {
   return { sourceDictionary: line.text('sourceLayer'), sourceIndex: line.natural('sourceIndex'), targetDictionary: line.text('layer'), targetIndex: line.natural('index'), ...measuredOf(line) };
+}
+
+export function nearestOf(line: LineReader): OfRun<BulkNearest> {
+  const cosines = line.reals('cosines');
+  const indices = line.naturals('indices');
+  if (cosines.length !== indices.length) line.refuse('cosines', `as many numbers as there are indices, ${indices.length}`);
+  return { index: line.natural('index'), targetDictionary: line.text('targetLayer'), targetWeightsHash: line.text('targetWeightsHash'), neighbours: indices.map((index, i) => ({ index, cosine: cosines[i]! })), run: line.text('run') };
 }
 
 export function outputEdgeOf(line: LineReader): OfRun<OutputEdge> {

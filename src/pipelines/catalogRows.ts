@@ -1,5 +1,5 @@
 import type { CircuitEdge, Exemplar, Explanation, FragmentRef, OutputEdge } from '../domain/feature.ts';
-import type { BulkFeature, BulkPerson, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
+import type { BulkFeature, BulkNearest, BulkPerson, BulkSkip, OfRun } from '../ports/CatalogBulk.ts';
 import { float32List, float32Text, float64Text, objectText } from './exactNumbers.ts';
 
 /*
@@ -163,6 +163,13 @@ export function edgeLine(place: RowPlace, edge: OfRun<CircuitEdge>): string {
 
 export function outputEdgeLine(place: RowPlace, edge: OfRun<OutputEdge>): string {
   return objectText({ ...placed(place, edge.sourceIndex), tokenId: String(edge.tokenId), token: text(edge.token), ...measured(edge) });
+}
+
+export function nearestLine(place: RowPlace, { index, targetDictionary, targetWeightsHash, neighbours, run }: OfRun<BulkNearest>): string {
+  return objectText({
+    ...placed(place, index), targetLayer: text(targetDictionary), targetWeightsHash: text(targetWeightsHash), run: text(run),
+    indices: json(neighbours.map((near) => near.index)), cosines: float32List(neighbours.map(({ cosine }) => cosine)),
+  }); // prettier-ignore
 }
 
 function measured({ effect, standardError, n, run }: OfRun<CircuitEdge | OutputEdge>): Record<string, string> {

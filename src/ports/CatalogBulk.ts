@@ -1,4 +1,4 @@
-import type { CircuitEdge, ExplainOutcome, Explanation, Exemplar, FeatureAnalysis, OutputEdge } from '../domain/feature.ts';
+import type { CircuitEdge, ExplainOutcome, Explanation, Exemplar, FeatureAnalysis, Neighbour, OutputEdge } from '../domain/feature.ts';
 import type { PatchRun } from '../domain/patch.ts';
 import type { Run } from '../domain/run.ts';
 import type { DictionaryRow, ExplanationSummaryRow, ModelRow } from './CatalogReader.ts';
@@ -46,6 +46,15 @@ export interface BulkPerson {
   readonly weightsHash: string | null;
 }
 
+/** Features near one of this dictionary's in another dictionary of the model, as measured on weights of this hash there. */
+export interface BulkNearest {
+  readonly index: number;
+  readonly targetDictionary: string;
+  readonly targetWeightsHash: string;
+  /** Greatest cosine first. */
+  readonly neighbours: readonly Neighbour[];
+}
+
 /** One dictionary as it was at one moment, whatever is written meanwhile. Lists of indices are ascending and short (some hundred); answers follow their order. */
 export interface BulkView {
   readonly model: BulkModel;
@@ -66,6 +75,8 @@ export interface BulkView {
   edges(indices: readonly number[]): Promise<readonly OfRun<CircuitEdge>[]>;
   /** Whose sources these are; by source, token. */
   outputs(indices: readonly number[]): Promise<readonly OfRun<OutputEdge>[]>;
+  /** By feature, then the other dictionary; only what holds for the weights that both have now. */
+  nearest(indices: readonly number[]): Promise<readonly OfRun<BulkNearest>[]>;
   /** By explainer. */
   summaries(): Promise<readonly BulkSummary[]>;
   /** Those that are there, by key. */
@@ -108,11 +119,12 @@ export interface BulkLoad {
 export interface BulkMeasured {
   readonly model: string;
   readonly dictionary: string;
-  /** Features whose edges these are, the others keep theirs; null = all. */
+  /** Features whose edges and nearest features these are, the others keep theirs; null = all. */
   readonly indices: readonly number[] | null;
   readonly runs: AsyncIterable<Run>;
   readonly edges: AsyncIterable<OfRun<CircuitEdge>>;
   readonly outputs: AsyncIterable<OfRun<OutputEdge>>;
+  readonly nearest: AsyncIterable<OfRun<BulkNearest>>;
   readonly patches: AsyncIterable<PatchRun>;
 }
 
@@ -125,8 +137,10 @@ export interface BulkCounts {
 export interface MeasuredCounts {
   readonly edges: number;
   readonly outputs: number;
+  /** Features near another dictionary's, for each of these dictionaries. */
+  readonly nearest: number;
   readonly patches: number;
-  /** Edges left out because the catalog lacks their source's dictionary, by its name. */
+  /** Edges and nearest features left out because the catalog lacks the other dictionary, or the weights they were measured on, by its name. */
   readonly without: ReadonlyMap<string, number>;
 }
 
@@ -136,6 +150,6 @@ export interface CatalogBulk {
   view<T>(model: string, dictionary: string, work: (view: BulkView) => Promise<T>): Promise<T>;
   /** Replaces the dictionary and everything machines said of its features, in one transaction. What people here said, noted and listed stays. */
   restore(load: BulkLoad): Promise<BulkCounts>;
-  /** Replaces the edges into the dictionary's features and theirs to tokens, and adds patches, in one transaction. */
+  /** Replaces the edges into the dictionary's features, theirs to tokens and what is near them, and adds patches, in one transaction. */
   restoreMeasured(load: BulkMeasured): Promise<MeasuredCounts>;
 }

@@ -66,6 +66,8 @@ export async function contentOf(catalog: TestCatalog): Promise<Record<string, un
     circuit_edge: `SELECT jsonb_build_array(s.name, x.source_index, t.name, x.target_index, x.effect, x.strength, x.standard_error, x.n, x.run) AS row FROM circuit_edge x JOIN dictionary s ON s.id = x.source_dictionary_id JOIN dictionary t ON t.id = x.target_dictionary_id`,
     output_edge: `SELECT jsonb_build_array(s.name, to_jsonb(x) - 'model_id' - 'source_dictionary_id') AS row FROM output_edge x JOIN dictionary s ON s.id = x.source_dictionary_id`,
   };
+  const T = '(SELECT name FROM dictionary t WHERE t.id = x.target_dictionary_id)';
+  for (const table of ['nearest_pair', 'nearest_feature']) read[table] = `SELECT jsonb_build_array(${D}, ${T}, to_jsonb(x) - 'dictionary_id' - 'target_dictionary_id') AS row FROM ${table} x`;
   // Lists of text are kept in any order; what each score was measured on is compared instead of their places.
   read['score'] = `SELECT jsonb_build_array(${D}, to_jsonb(x) - 'dictionary_id' - 'judged_on', encode(e.judged_on[x.judged_on + 1], 'hex')) AS row FROM score x JOIN explanation e USING (dictionary_id, "index", explainer)`;
   for (const table of ['feature', 'feature_token', 'exemplar', 'explanation', 'explanation_skip', 'explanation_summary']) read[table] = `SELECT jsonb_build_array(${D}, to_jsonb(x) - 'dictionary_id' - 'judged_on') AS row FROM "${table}" x`;

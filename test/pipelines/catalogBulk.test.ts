@@ -27,6 +27,11 @@ async function fill(catalog: TestCatalog): Promise<void> {
   await seedCatalog(catalog.writer, { features: FEATURES });
   await catalog.reader.savePatchRun(PATCH);
   const target = { model: 'toy', dictionary: '0-tied-r2', weightsHash: '0'.repeat(64) };
+  const other = { dictionary: '1-tied-r2', weightsHash: '1'.repeat(64) };
+  const indices = Int32Array.from({ length: 2 * FEATURES }, (_, i) => (i % 7 === 0 ? -1 : (i * 31) % FEATURES));
+  const cosines = Float32Array.from(indices, (_, i) => 1 / (2 + (i % 2) + (i % 13)));
+  const nearest = async () => Promise.resolve({ k: 2, indices, cosines });
+  await catalog.writer.loadNearest('toy', [{ run: { ...RUN, key: 'nearest-1', stage: 'nearest' }, from: target, to: other, read: nearest }, { run: { ...RUN, key: 'nearest-2', stage: 'nearest' }, from: other, to: target, read: nearest }]);
   await catalog.writer.saveExplanation(target, { ...RUN, key: 'ask-1', stage: 'ask' }, {
     index: 7, explainer: 'max-act-v1@judge', model: 'judge', promptVersion: 'max-act-v1', description: 'rivers, "quoted" <b>\n', detail: { b: 1, a: [0.1, null] }, fragments: [{ row: 9, start: 1, length: 64 }],
     scores: ['detection', 'ablation'].map((scorer, i) => ({ scorer, judge: 'judge', promptVersion: 'v1', value: 0.1 + i, undefinedReason: null, n: 3, low: 1e-7, high: 1, fragments: [{ row: i, start: 0, length: 64 }] })),
@@ -49,6 +54,7 @@ test('an export imported into an empty database gives the same catalog, and expo
       const { counts, measured } = await importFrom(catalog, first);
       assert.deepEqual(counts.map((one) => one?.features), [FEATURES, FEATURES]);
       assert.deepEqual(measured.map((one) => [one?.edges, one?.outputs, one?.patches]), [[0, 2 * FEATURES, 0], [2 * FEATURES, 2 * FEATURES, 1]]);
+      assert.ok(measured.every((one) => one!.nearest > FEATURES / 2));
       assert.deepEqual(await contentOf(catalog), content);
       assert.deepEqual(await catalog.sql('SELECT dictionary_id FROM search_outbox WHERE "index" = -1 ORDER BY 1'), [{ dictionary_id: 1 }, { dictionary_id: 2 }], 'the search index is told');
       await exportTo(catalog, second);

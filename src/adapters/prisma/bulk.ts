@@ -26,7 +26,7 @@ export function openBulk(url: string): CatalogBulk & { close(): Promise<void> } 
     },
     async restoreMeasured(load) {
       const counts = await transaction(pool, (client) => restoreMeasured(client, load));
-      await pool.query('ANALYZE feature, circuit_edge, output_edge');
+      await pool.query('ANALYZE feature, circuit_edge, output_edge, nearest_feature');
       return counts;
     },
     close: () => pool.end(),

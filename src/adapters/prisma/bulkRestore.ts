@@ -4,6 +4,7 @@ import type { ExplainOutcome } from '../../domain/feature.ts';
 import type { BulkCounts, BulkLoad, BulkMeasured, MeasuredCounts, OfRun } from '../../ports/CatalogBulk.ts';
 import { CopyLane, CopyTable } from './copyTable.ts';
 import { dictionariesBeside, lockEdges, refreshEdgeFlags } from './edgeFlags.ts';
+import { restoreNearest, type Place } from './bulkNearest.ts';
 import { restorePeople } from './bulkPeople.ts';
 import { loadDictionary, lockDictionary } from './loadDictionary.ts';
 import { loadModel } from './loadModel.ts';
@@ -70,16 +71,16 @@ export async function restoreDictionary(client: PoolClient, load: BulkLoad): Pro
   }
 }
 
-/** Inside the caller's transaction: edges into a dictionary and from it to tokens, and patches; see CatalogBulk.restoreMeasured. */
+/** Inside the caller's transaction: edges into a dictionary and from it to tokens, nearest features, and patches; see CatalogBulk.restoreMeasured. */
 export async function restoreMeasured(client: PoolClient, load: BulkMeasured): Promise<MeasuredCounts> {
   const { model, dictionary } = load;
   await lockEdges(client, model, 'exclusive');
   for await (const run of load.runs) await saveRun(client, run);
-  const { rows } = await client.query<{ id: number; name: string; features: number; model: number; vocab: number }>(
-    'SELECT d.id, d.name, d.n_features AS features, m.id AS model, m.vocab_size AS vocab FROM dictionary d JOIN model m ON m.id = d.model_id WHERE m.name = $1',
+  const { rows } = await client.query<Place>(
+    'SELECT d.id, d.name, d.n_features AS features, d.weights_hash AS hash, m.id AS model, m.vocab_size AS vocab FROM dictionary d JOIN model m ON m.id = d.model_id WHERE m.name = $1',
     [model],
   );
-  const byName = new Map(rows.map((row) => [row.name, row]));
+  const byName: ReadonlyMap<string, Place> = new Map(rows.map((row) => [row.name, row]));
   const own = byName.get(dictionary);
   if (own === undefined) throw new CallerError('NOT_FOUND', `the catalog has no dictionary ${model}/${dictionary}: import it before its edges`);
   const before = await dictionariesBeside(client, own.id);
@@ -124,6 +125,7 @@ export async function restoreMeasured(client: PoolClient, load: BulkMeasured): P
   await outputs.flush();
   await lane.idle();
   await refreshEdgeFlags(client, [...new Set([own.id, ...before, ...(await dictionariesBeside(client, own.id))])]);
+  const nearest = await restoreNearest(client, load, own, byName, without);
   let patches = 0;
   for await (const { id, input, result, weightsHash, codeVersion, createdAt, milliseconds } of load.patches) {
     const { rowCount } = await client.query(
@@ -132,5 +134,5 @@ export async function restoreMeasured(client: PoolClient, load: BulkMeasured): P
     );
     patches += rowCount ?? 0;
   }
-  return { edges: edges.rows, outputs: outputs.rows, patches, without };
+  return { edges: edges.rows, outputs: outputs.rows, nearest, patches, without };
 }

@@ -2,9 +2,9 @@ import type { PoolClient } from 'pg';
 import { CallerError } from '../../domain/errors.ts';
 import type { CircuitEdge, Explanation, FragmentRef, OutputEdge, Score } from '../../domain/feature.ts';
 import type { PatchRun } from '../../domain/patch.ts';
-import type { BulkDictionary, BulkPerson, BulkSkip, BulkView, OfRun } from '../../ports/CatalogBulk.ts';
+import type { BulkDictionary, BulkNearest, BulkPerson, BulkSkip, BulkView, OfRun } from '../../ports/CatalogBulk.ts';
 import type { Dictionary, ExplanationSummary, Model, PatchRun as StoredPatchRun, Run as StoredRun } from './generated/client.ts';
-import { kindOf, unpackWindows } from './pack.ts';
+import { kindOf, unpackNeighbours, unpackWindows } from './pack.ts';
 import { unpackFragments } from './packFragments.ts';
 import { FEATURE_COLUMNS, dictionaryRow, featureRow, modelRow, patchRunRow, runRow, summaryRow, type StoredFeature } from './rows.ts';
 
@@ -36,6 +36,11 @@ const EDGES = `SELECT s.name AS "sourceDictionary", e.source_index AS "sourceInd
 const OUTPUTS = `SELECT d.name AS "sourceDictionary", e.source_index AS "sourceIndex", e.token_id AS "tokenId", coalesce(t.text, '') AS token, e.effect, e.standard_error AS "standardError", e.n, e.run
   FROM output_edge e JOIN dictionary d ON d.id = e.source_dictionary_id LEFT JOIN token t ON t.model_id = e.model_id AND t.id = e.token_id
   WHERE e.source_dictionary_id = $1 AND e.source_index = ANY($2::int[]) ORDER BY e.source_index, e.token_id`;
+
+const NEAREST = `SELECT x."index", t.name AS "targetDictionary", t.weights_hash AS "targetWeightsHash", p.run, x.entries FROM nearest_feature x
+  JOIN nearest_pair p USING (dictionary_id, target_dictionary_id) JOIN dictionary s ON s.id = x.dictionary_id AND s.weights_hash = p.weights_hash
+  JOIN dictionary t ON t.id = x.target_dictionary_id AND t.weights_hash = p.target_weights_hash
+  WHERE x.dictionary_id = $1 AND x."index" = ANY($2::int[]) ORDER BY x."index", t.name COLLATE "C"`;
 
 const EXPLAINERS = `SELECT explainer, min(run) AS run FROM (SELECT explainer, run FROM explanation WHERE ${OF_THESE} AND ${BY_MACHINE} UNION ALL SELECT explainer, run FROM explanation_skip WHERE ${OF_THESE}) x
   GROUP BY explainer ORDER BY explainer COLLATE "C"`;
@@ -97,6 +102,10 @@ export async function bulkView(client: PoolClient, modelName: string, name: stri
     explainers: (indices) => ofThese(EXPLAINERS, indices),
     edges: (indices) => ofThese<OfRun<CircuitEdge>>(EDGES, indices),
     outputs: (indices) => ofThese<OfRun<OutputEdge>>(OUTPUTS, indices),
+    async nearest(indices) {
+      const rows = await ofThese<Omit<OfRun<BulkNearest>, 'neighbours'> & { readonly entries: Buffer }>(NEAREST, indices);
+      return rows.map(({ entries, ...row }) => ({ ...row, neighbours: unpackNeighbours(entries) }));
+    },
     async summaries() {
       const rows = await all<ExplanationSummary>(`SELECT dictionary_id AS "dictionaryId", explainer, run, features, explained, skips, scores FROM explanation_summary WHERE dictionary_id = $1 ORDER BY explainer COLLATE "C"`, [dictionaryId]);
       return rows.map((summary) => {
