@@ -16,7 +16,8 @@ export function buildCommand(program: Command): void {
     .option('--features <count>', 'explain the first so many features of each dictionary (default: all)', count())
     .option('--best <count>', 'circuits of so many best-scored features of the last dictionary', count(0), 4)
     .option('--promotes <token...>', 'circuits of the feature that raises this token most', [])
-    .action(async (options: ModelOptions & TextOptions & TrainFlags & { features?: number; best: number; promotes: string[] }) => {
+    .option('--no-nearest', 'leave out the nearest features across dictionaries: 2·F²·d operations a pair of dictionaries')
+    .action(async (options: ModelOptions & TextOptions & TrainFlags & { features?: number; best: number; promotes: string[]; nearest: boolean }) => {
       const train = trainOptionsOf(options);
       await usingModel(options, async ({ workspace, ...opened }) => {
         await build(workspace, opened, {
@@ -32,6 +33,7 @@ export function buildCommand(program: Command): void {
           circuits: { ...CIRCUIT_DEFAULTS, faithfulness: FAITHFULNESS_DEFAULTS },
           device: options.device,
           workers: options.workers,
+          nearest: options.nearest,
           reload: false,
         });
       });

@@ -43,6 +43,7 @@ async function buildDemo(reload: boolean): Promise<void> {
       explain: { ...EXPLAIN_STAGE_DEFAULTS, seed: DEMO_SEED },
       targets: { targets: [], best: 2, promotes: [')'] },
       circuits: { ...CIRCUIT_DEFAULTS, faithfulness: FAITHFULNESS_DEFAULTS },
+      nearest: true,
       reload,
     });
   });

@@ -8,6 +8,7 @@ import { analyseStage, type AnalyseOptions } from './analyse.ts';
 import { circuitsStage, type CircuitsStageOptions, type TargetChoice } from './circuits.ts';
 import { explainStage, type ExplainStageOptions } from './explain.ts';
 import { loadStage, type Loaded } from './load.ts';
+import { NEAREST_DEFAULTS, nearestStage } from './nearest.ts';
 import type { TextSource } from './textSources.ts';
 import { tokensStage, withTokens, type TokensOptions } from './tokens.ts';
 import { trainStage } from './train.ts';
@@ -24,6 +25,8 @@ export interface BuildOptions {
   readonly explain: ExplainStageOptions;
   readonly targets: TargetChoice;
   readonly circuits: CircuitsStageOptions;
+  /** Whether the nearest features across the dictionaries are found. */
+  readonly nearest: boolean;
   readonly device?: Device | undefined;
   readonly workers?: number | undefined;
   /** Load again what the catalog holds already. */
@@ -46,5 +49,7 @@ export async function build(workspace: Workspace, opened: { located: LocatedMode
   await analyseStage(workspace, located, model, set, options.analyse);
   await explainStage(workspace, located, model, tokenizer, set, options.explain);
   await circuitsStage(workspace, located, model, tokenizer, [set], options.targets, options.circuits);
+  // One dictionary alone has no others.
+  if (options.nearest && hookPoints.length > 1) await nearestStage(workspace, located, { ...NEAREST_DEFAULTS, sets: [set] }, workers);
   return loadStage(workspace, located, model.info, tokenizer, set, options.reload);
 }

@@ -11,6 +11,7 @@ import type { DictionaryRow, ExplanationSummaryRow } from '../../src/ports/Catal
 import type { Tokenizer } from '../../src/ports/Tokenizer.ts';
 import { analysedDir, featuresPath, openSet } from './dictionarySet.ts';
 import { loadCircuitsOf } from './loadCircuits.ts';
+import { loadNearestOf } from './loadNearest.ts';
 
 export interface Loaded {
   readonly loaded: readonly string[];
@@ -21,7 +22,7 @@ export interface Loaded {
 }
 
 /**
- * Puts a model, a set of dictionaries with what explained them and the circuit edges among them into the catalog; what is there
+ * Puts a model, a set of dictionaries with what explained them, the circuit edges among them and their nearest features into the catalog; what is there
  * already is left, unless `reload`. Explanations of a dictionary that is there are added without writing it again.
  */
 export async function loadStage(workspace: Workspace, located: LocatedModel, info: ModelInfo, tokenizer: Tokenizer, set: string, reload = false): Promise<Loaded> {
@@ -69,7 +70,9 @@ export async function loadStage(workspace: Workspace, located: LocatedModel, inf
     }
     if (reused.length > 0) progress.say(`load: reused ${reused.map((name) => `${info.name}/${name}`).join(', ')}`);
     const now = await catalog.reader.dictionaries({ model: info.name });
-    const circuits = await loadCircuitsOf(workspace, catalog.writer, info.name, set, new Map(now.map(({ name, weightsHash }) => [name, weightsHash])));
+    const hashes = new Map(now.map(({ name, weightsHash }) => [name, weightsHash]));
+    const circuits = await loadCircuitsOf(workspace, catalog.writer, info.name, set, hashes);
+    await loadNearestOf(workspace, catalog.writer, info.name, hashes);
     return { loaded, reused, edges: circuits.edges, outputs: circuits.outputs };
   } finally {
     await catalog.close();
