@@ -3,6 +3,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import type { PatchRun } from '../../src/domain/patch.ts';
 import type { Run } from '../../src/domain/run.ts';
 import { bytesOf, contentOf, exportTo, importFrom } from '../helpers/moveCatalog.ts';
 import { seedCatalog, seedConfig, seedFeature } from '../helpers/seedCatalog.ts';
@@ -11,6 +12,11 @@ import { withFolder } from '../helpers/withFolder.ts';
 
 const run = (key: string): Run => ({ key, stage: 'ask', params: {}, inputs: {}, seed: 0, codeVersion: 'test', startedAt: '2026-01-02T03:04:05.000Z', finishedAt: null, metrics: {} });
 const HASH = '0'.repeat(64);
+
+const patch = (id: string): PatchRun => ({
+  id, input: { model: 'toy', base: 't', target: null, features: [{ feature: { model: 'toy', dictionary: '0-tied-r2', index: 3 }, operation: { kind: 'ablate' }, positions: null }], readPositions: null, topTokens: 5 },
+  result: { tokens: [], targetTokens: null, positions: [], features: [], editMagnitude: 0 }, weightsHash: 'a', codeVersion: 'test', createdAt: '2026-03-04T05:06:07.089Z', milliseconds: 1,
+}); // prettier-ignore
 
 async function say(catalog: TestCatalog, index: number, name: string, description: string, owner = `key-of-${name}`): Promise<void> {
   await catalog.annotations.saveExplanation({ dictionaryId: 1, index, explainer: `person/${name}`, description, owner, weightsHash: HASH });
@@ -53,13 +59,14 @@ test('what people explain goes with an export, what they note or list does not; 
   });
 });
 
-test('importing again leaves what people here say, note and list; a name that is somebody else here keeps its words', async () => {
+test('importing again leaves what people here say, note, list and patch; a name that is somebody else here keeps its words', async () => {
   await withFolder(async (folder) => {
     const [whole, later] = [join(folder, 'whole'), join(folder, 'later')];
     await withCatalog(async (catalog) => {
       await seedCatalog(catalog.writer);
       await say(catalog, 1, 'ann', 'before');
       await say(catalog, 2, 'bob', 'of bob there');
+      await catalog.reader.savePatchRun(patch('b'));
       await exportTo(catalog, whole);
       await say(catalog, 1, 'ann', 'after');
       await exportTo(catalog, later, {}, whole);
@@ -69,6 +76,7 @@ test('importing again leaves what people here say, note and list; a name that is
       await catalog.annotations.deleteExplanation({ dictionaryId: 1, index: 2 }, 'person/bob');
       await say(catalog, 2, 'bob', 'of bob here', 'key-of-another-bob');
       await say(catalog, 9, 'eve', 'only here');
+      await catalog.reader.savePatchRun(patch('a'));
       await catalog.annotations.addNote({ dictionaryId: 1, index: 1 }, { owner: 'x', author: 'x', admin: false, hidden: [] }, 'noted here', false, 10);
       assert.deepEqual(await importFrom(catalog, whole), { counts: [null, null], measured: [null, null] }, 'people here make no difference');
       const { counts } = await importFrom(catalog, later);
@@ -85,6 +93,7 @@ test('importing again leaves what people here say, note and list; a name that is
       assert.deepEqual(await said(catalog), [[1, 'person/ann', 'before', 'key-of-ann'], ...expected.slice(1)]);
       assert.deepEqual(await catalog.sql(`SELECT description FROM explanation WHERE dictionary_id = 1 AND "index" = 3`), [{ description: 'the giraffe in layer 0, case 3 <b>' }]);
       assert.deepEqual(await catalog.sql('SELECT dictionary_id, text FROM note'), [{ dictionary_id: 1, text: 'noted here' }]);
+      assert.deepEqual(await catalog.sql('SELECT id FROM patch_run ORDER BY id'), [{ id: 'a' }, { id: 'b' }]);
       const { say: claimed, are } = await explained(catalog);
       assert.equal(claimed, are);
     });
