@@ -175,3 +175,23 @@ test('a file that was changed after the export is refused', async () => {
     });
   });
 });
+
+test('a dictionary that is there with other weights, or loaded otherwise, gives way to the export, with its edges', async () => {
+  await withFolder(async (folder) => {
+    let content: Record<string, unknown> = {};
+    await withCatalog(async (catalog) => {
+      await seedCatalog(catalog.writer);
+      await exportTo(catalog, folder);
+      content = await contentOf(catalog);
+    });
+    await withCatalog(async (catalog) => {
+      await seedCatalog(catalog.writer);
+      await loadSeeded(catalog.writer, { ...seedConfig(0, 40), weightsHash: 'e'.repeat(64) }, 'elsewhere', 0, 8);
+      await loadSeeded(catalog.writer, seedConfig(1, 40), 'elsewhere', 1, 9);
+      assert.deepEqual(await catalog.sql('SELECT count(*)::int AS n FROM circuit_edge'), [{ n: 0 }]);
+      await importFrom(catalog, folder);
+      assert.deepEqual(await contentOf(catalog), content);
+      assert.deepEqual(await catalog.sql('SELECT id FROM dictionary ORDER BY id'), [{ id: 1 }, { id: 2 }], 'what hangs on its number stays');
+    });
+  });
+});
