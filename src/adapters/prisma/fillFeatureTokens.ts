@@ -8,10 +8,11 @@ import { transaction } from './transaction.ts';
 /** Features read at once. */
 const CHUNK = 256;
 
-/** Dictionaries that fire, and whose features have no tokens: loaded before there were any. Two probes of an index each. */
+/** Dictionaries that fire, and whose features have no tokens: loaded before there were any. A few probes of an index each, in its order, so that no table is read instead. */
 const WITHOUT = `SELECT d.id, m.name AS model, d.name FROM dictionary d JOIN model m ON m.id = d.model_id
-  WHERE NOT EXISTS (SELECT FROM feature_token t WHERE t.dictionary_id = d.id)
-    AND EXISTS (SELECT FROM feature f WHERE f.dictionary_id = d.id AND f.max_activation > 0) AND EXISTS (SELECT FROM exemplar x WHERE x.dictionary_id = d.id)
+  WHERE (SELECT true FROM feature_token WHERE dictionary_id = d.id ORDER BY "index", token_id LIMIT 1) IS NULL
+    AND (SELECT true FROM feature WHERE dictionary_id = d.id AND max_activation > 0 ORDER BY max_activation DESC, "index" LIMIT 1)
+    AND (SELECT true FROM exemplar WHERE dictionary_id = d.id ORDER BY "index", kind LIMIT 1)
   ORDER BY d.id`;
 
 const WINDOWS = `SELECT f."index", f.max_activation AS "maxActivation", x.kind, x.windows FROM feature f JOIN exemplar x USING (dictionary_id, "index")
