@@ -44,6 +44,7 @@ async function contents(home: string): Promise<unknown> {
       explanations: await reader.explanations(keys),
       exemplars: await reader.exemplars(keys, ['top', 'quantile', 'random'], 100),
       edges: await reader.edges(keys, 'incoming', 1000),
+      nearest: await reader.nearest(keys),
     };
   } finally {
     await catalog.close();
@@ -72,7 +73,7 @@ test('kill -9 in every stage, then the same command: the same catalog as without
     assert.deepEqual((await readdir(join(killed, 'runs'))).filter((name) => name.includes('partial')), [], 'nothing half-made stays');
 
     const again = await runCli(killed, args);
-    for (const stage of ['tokens', 'train', 'analyse', 'explain', 'circuits', 'load']) assert.match(again, new RegExp(`${stage}: reused`));
+    for (const stage of ['tokens', 'train', 'analyse', 'explain', 'circuits', 'nearest', 'load']) assert.match(again, new RegExp(`${stage}: reused`));
 
     await featuresCauseWhatTheySay(whole);
   });
@@ -152,7 +153,7 @@ test('mistakes on the command line are named, with status 2', async () => {
 
 test('every command says what its options are', async () => {
   await withFolder(async (folder) => {
-    for (const command of ['demo', 'build', 'harvest', 'train', 'analyse', 'explain', 'circuits', 'load', 'serve']) {
+    for (const command of ['demo', 'build', 'harvest', 'train', 'analyse', 'explain', 'circuits', 'nearest', 'load', 'serve']) {
       assert.match(await runCli(folder, [command, '--help']), /Usage: feature-catalog/);
     }
   });
