@@ -70,7 +70,8 @@ export function createCatalog(parts: CatalogParts): Catalog {
     const search = visibleSearch(parts.search, reader, hidden);
     const mayRun = async (model: string): Promise<void> => {
       requireScope(viewer, 'patch', 'running a model');
-      if (hidden.size > 0) await requireModel(reader, model);
+      // First of all, and of every model: what else is wrong with the request must not tell a hidden one from one that is not there.
+      if (viewer !== OWNER) await requireModel(reader, model);
     };
     return {
       version,
@@ -95,7 +96,7 @@ export function createCatalog(parts: CatalogParts): Catalog {
         requireScope(viewer, 'patch', 'explaining a feature');
         if (explanations === undefined) throw new CallerError('UNSUPPORTED', 'this server explains nothing on demand');
         const { model, dictionary: name } = input.feature;
-        if (hidden.has(model) && (await dictionariesByName(reader, [{ model, name }]))[0] === null) {
+        if (viewer !== OWNER && (await dictionariesByName(reader, [{ model, name }]))[0] === null) {
           throw new CallerError('NOT_FOUND', `the catalog has no dictionary ${model}/${name}`, { field: ['feature'] });
         }
         return explanations.explain(input);

@@ -1,6 +1,7 @@
 import type { Run } from '../domain/run.ts';
 import type { CatalogReader, DictionaryRow, FeatureKey } from '../ports/CatalogReader.ts';
 import type { FeatureSearch, SearchFilter } from '../ports/FeatureSearch.ts';
+import { runRule } from './visibleRuns.ts';
 
 /**
  * The catalog without the hidden models: they, and all that hangs on them, answer as if they did not exist, and are left out before
@@ -36,12 +37,8 @@ export function visibleReader(reader: CatalogReader, hidden: ReadonlySet<string>
     const may = await allowed(keys.map((key) => key.dictionaryId));
     return batch(keys, (key) => may(key.dictionaryId), read, gap);
   };
-  /** Hashes and run keys that name a hidden model or dictionary. */
-  let secret: Promise<ReadonlySet<string>> | undefined;
-  const mayRun = async (): Promise<(run: Run) => boolean> => {
-    const marks = await (secret ??= marksOf(reader, hidden));
-    return (run) => !marks.has(run.key) && !Object.values(run.inputs).some((input) => marks.has(input)) && !hidden.has(String(run.params['model']));
-  };
+  let rule: Promise<(run: Run) => boolean> | undefined;
+  const mayRun = (): Promise<(run: Run) => boolean> => (rule ??= runRule(reader, hidden));
   return {
     models: async () => (await reader.models()).filter(({ name }) => !hidden.has(name)),
     dictionaries,
@@ -112,27 +109,10 @@ export function visibleSearch(search: FeatureSearch, reader: CatalogReader, hidd
   const within = async <Filter extends SearchFilter>(filter: Filter): Promise<Filter> => {
     const ids = (await reader.dictionaries({})).map(({ id }) => id);
     const asked = filter.dictionaryIds;
-    return { ...filter, dictionaryIds: asked === null ? ids : asked.filter((id) => ids.includes(id)) };
+    return { ...filter, dictionaryIds: asked === null ? ids : asked.filter((id) => ids.includes(id)), visible: ids };
   };
   return {
     search: async (request) => search.search(await within(request)),
     facets: async (filter, page) => search.facets(await within(filter), page),
   };
-}
-
-async function marksOf(reader: CatalogReader, hidden: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-  const [models, dictionaries] = await Promise.all([reader.models(), reader.dictionaries({})]);
-  const concealed = dictionaries.filter(({ model }) => hidden.has(model));
-  const summaries = await reader.explanationSummaries(concealed.map(({ id }) => id));
-  const marks = new Set<string>([
-    ...models.filter(({ name }) => hidden.has(name)).map(({ weightsHash }) => weightsHash),
-    ...concealed.flatMap(({ weightsHash, trainRun, analyseRun }) => [weightsHash, trainRun, ...(analyseRun === null ? [] : [analyseRun])]),
-    ...summaries.flat().map(({ run }) => run),
-  ]);
-  // What also stands behind something open is open: one text may feed two models.
-  for (const { model, weightsHash, trainRun, analyseRun } of dictionaries) {
-    if (!hidden.has(model)) for (const key of [weightsHash, trainRun, analyseRun]) if (key !== null) marks.delete(key);
-  }
-  for (const { name, weightsHash } of models) if (!hidden.has(name)) marks.delete(weightsHash);
-  return marks;
 }

@@ -41,6 +41,8 @@ export interface SearchFilter {
   readonly prefix: boolean | null;
   /** null = all; otherwise these only, at most a few thousand. */
   readonly dictionaryIds: readonly number[] | null;
+  /** Where some dictionaries do not exist for who asks: those that do. Words of others neither complete nor correct the query. Absent = all exist. */
+  readonly visible?: readonly number[];
   /** null = all; otherwise by these only. */
   readonly explainers: readonly string[] | null;
   /** Least simulation-top-random score of the matching explanation; null = any, undefined scores too. */

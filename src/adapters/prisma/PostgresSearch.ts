@@ -43,14 +43,14 @@ export class PostgresSearch implements FeatureSearch {
   async facets(filter: SearchFilter, { matched }: { readonly matched: SearchMatched; readonly engine: SearchEngine }): Promise<SearchFacets> {
     const query = readQuery(filter.query);
     return await planned(this.#pool, async (client) => {
-      const compiled = await compileQuery(client, query, matched);
+      const compiled = await compileQuery(client, query, matched, filter.visible);
       if (compiled === null) return { dictionaries: [], explainers: [], exact: true, engine: 'postgres' };
       return await countFacets(client, this.#statistics, { query: compiled, filter });
     });
   }
 
   async #page(client: ClientBase, request: SearchRequest, query: SearchQuery, matched: SearchMatched, after: Place | null): Promise<SearchPage> {
-    const compiled = await compileQuery(client, query, matched);
+    const compiled = await compileQuery(client, query, matched, request.visible);
     if (compiled === null) return { hits: [], hasNext: false, matched, order: 'relevance', total: { value: 0, exact: true }, ...SAID };
     const { hits, ...page } = await findPage(client, this.#statistics, { query: compiled, filter: request }, request.first, after);
     return { ...page, hits: hits.map(({ window, ...hit }) => ({ ...hit, position: positionOf(matched, { ...hit, window }) })), matched, ...SAID };
