@@ -31,7 +31,10 @@ export function importCatalogCommand(program: Command): void {
       const found: { model: string; dictionary: string }[] = [];
       for (const model of await files.list('v1')) {
         if (model !== (options.model ?? model)) continue;
-        for (const dictionary of await files.list(`v1/${model}`)) if (options.dictionary?.includes(dictionary) ?? true) found.push({ model, dictionary });
+        for (const dictionary of await files.list(`v1/${model}`)) {
+          // Other things may lie beside the folders of dictionaries.
+          if ((options.dictionary?.includes(dictionary) ?? true) && (await files.list(`v1/${model}/${dictionary}`)).length > 0) found.push({ model, dictionary });
+        }
       }
       if (found.length === 0) throw new CallerError('NOT_FOUND', `${folder} holds no such dictionary: expected v1/MODEL/DICTIONARY, as export-catalog writes`);
       await withBulk(workspace, async ({ reader }, bulk) => {
