@@ -9,14 +9,15 @@ export interface NearestEnd {
   readonly features: number;
 }
 
-/** Made-up nearest features of one dictionary in another: distinct indices, cosines in falling order with ties; feature 3 has none. */
+/** Made-up nearest features of one dictionary in another: cosines in falling order with ties; feature 3 has none. */
 export function madeNearest(from: NearestEnd, to: NearestEnd, k: number): Nearest {
   const rng = Rng.derive(5, from.dictionary, to.dictionary);
   const indices = new Int32Array(from.features * k).fill(-1);
   const cosines = new Float32Array(from.features * k);
   for (let i = 0; i < from.features; i++) {
     if (i === 3) continue;
-    const drawn = Array.from(rng.permutation(to.features).subarray(0, k), (index) => ({ index, cosine: (rng.int(9) - 2) / 8 }));
+    const first = rng.int(to.features);
+    const drawn = Array.from({ length: k }, (_, step) => ({ index: (first + 7 * step) % to.features, cosine: (rng.int(9) - 2) / 8 }));
     drawn.sort((a, b) => b.cosine - a.cosine || a.index - b.index);
     for (const [rank, { index, cosine }] of drawn.entries()) {
       indices[i * k + rank] = index;

@@ -4,11 +4,12 @@ import type { ExplainOutcome, FeatureAnalysis } from '../../../src/domain/featur
 import { END } from '../../../src/adapters/prisma/searchKeys.ts';
 import { openCatalog } from '../../../src/adapters/prisma/catalog.ts';
 import { MODEL, makeConfig, makeExplanation, makeFeature, makeLoad, makeRun } from '../../helpers/catalogData.ts';
+import { seedNearest } from '../../helpers/seedNearest.ts';
 import { withCatalog } from '../../helpers/withCatalog.ts';
 
 const PER_DICTIONARY = 10_000;
 const NAMES = ['0-a', '1-a'];
-const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_skip', 'explanation_word', 'feature', 'feature_token', 'output_edge', 'score', 'token'];
+const BIG_TABLES = ['circuit_edge', 'exemplar', 'explanation', 'explanation_skip', 'explanation_word', 'feature', 'feature_token', 'nearest_feature', 'output_edge', 'score', 'token'];
 /** Past five runs PostgreSQL may change from plans for the values at hand to a general one; both must use indices. */
 const REPEATS = 6;
 
@@ -37,6 +38,7 @@ test('no read scans a big table', () =>
     const back = Array.from({ length: 20_000 }, (_, i) => ({ sourceDictionary: NAMES[0]!, sourceIndex: (i * 7 + 1) % PER_DICTIONARY, targetDictionary: NAMES[0]!, targetIndex: i >> 1, effect: (i % 100) / 100, standardError: 0.1, n: 10 }));
     const outputs = Array.from({ length: 20_000 }, (_, i) => ({ sourceDictionary: NAMES[i % 2]!, sourceIndex: i >> 1, tokenId: (i * 13) % 200, token: '', effect: (i % 90) / 90, standardError: 0.1, n: 10 }));
     await writer.loadCircuits('toy', [{ run: makeRun('circuits'), edges: [...edges, ...back], outputs }]);
+    await seedNearest(writer, 'toy', NAMES.map((dictionary) => ({ dictionary, weightsHash: makeConfig(dictionary, 1).weightsHash, features: PER_DICTIONARY })), 2);
     await sql('ANALYZE');
 
     const scans = async (): Promise<Record<string, number>> => {
@@ -51,6 +53,7 @@ test('no read scans a big table', () =>
         await reader.features(keys);
         await reader.explanations(keys);
         await reader.featureTokens(keys);
+        await reader.nearest(keys);
         for (const after of [null, { share: 0.5, dictionaryId: ids[0]!, index: 5000 }]) await reader.tokenFeatures({ tokenId: size, dictionaryIds: ids, minShare: 0.1, first: 50, after });
         await reader.explanationTexts(keys);
         await reader.skips(keys);
