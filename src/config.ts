@@ -50,8 +50,9 @@ export interface ApiConfig {
   readonly maxDepth: number | undefined;
   /** SAFELIST: a file of the only operations that run. */
   readonly safelist: string | undefined;
-  /** METRICS: whether GET /metrics shows anything. */
+  /** METRICS: whether GET /metrics shows anything, and whether to all who ask; otherwise to keys of the scope admin, and where nobody needs a key. */
   readonly metrics: boolean;
+  readonly metricsOpen: boolean;
   /** OTEL_EXPORTER_OTLP_ENDPOINT: where traces go; OTEL_SERVICE_NAME: as whose. */
   readonly traces: string | undefined;
   readonly serviceName: string;
@@ -124,7 +125,7 @@ const Environment = z.object({
   MAX_COST: positive,
   MAX_DEPTH: positive,
   SAFELIST: optional(z.string()),
-  METRICS: optional(z.enum(['on', 'off'])),
+  METRICS: optional(z.enum(['on', 'off', 'open'])),
   OTEL_EXPORTER_OTLP_ENDPOINT: optional(z.string().refine(webAddress, 'expected a URL such as http://127.0.0.1:4318')),
   OTEL_SERVICE_NAME: optional(z.string()),
 });
@@ -169,6 +170,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       maxDepth: env.MAX_DEPTH,
       safelist: env.SAFELIST,
       metrics: env.METRICS !== 'off',
+      metricsOpen: env.METRICS === 'open',
       traces: env.OTEL_EXPORTER_OTLP_ENDPOINT,
       serviceName: env.OTEL_SERVICE_NAME ?? 'feature-catalog',
     }),

@@ -27,6 +27,7 @@ export async function openOperating(api: ApiConfig): Promise<Operating> {
     connections: api.connections,
     drainSeconds: api.drainSeconds,
     shutdownSeconds: api.shutdownSeconds,
+    metricsOpen: api.metricsOpen,
   });
   const limits = { ...OPERATION_LIMITS, ...given({ cost: api.maxCost, depth: api.maxDepth }) };
   const safelist = api.safelist === undefined ? undefined : await safelistOf(api.safelist);

@@ -3,7 +3,7 @@ import { CallerError } from '../domain/errors.ts';
 import { OWNER, SCOPES, type Scope, type Viewer } from '../domain/viewer.ts';
 import type { ApiKey, Charge, KeyStore } from '../ports/KeyStore.ts';
 
-/** How long what was read of keys and restricted models is believed. A revoked key is refused at once all the same: charging looks at its row. */
+/** How long what was read of keys and restricted models is believed, unless AccessOptions says otherwise. A revoked key is refused at once all the same: charging looks at its row. */
 const BELIEVED_MS = 5000;
 /** Keys remembered at once. */
 const MOST_KEYS = 10_000;
@@ -52,17 +52,19 @@ export interface AccessOptions {
   readonly reads: 'open' | 'closed';
   /** Whether the server is reached from its own machine only. */
   readonly loopback: boolean;
+  /** In place of BELIEVED_MS. */
+  readonly believedMs?: number;
 }
 
 /**
  * On loopback, while no key was ever made, everybody is the owner. Otherwise who comes without a key reads what is not restricted, or
  * nothing where reads are closed.
  */
-export function createAccess(keys: KeyStore, { reads, loopback }: AccessOptions): Access {
+export function createAccess(keys: KeyStore, { reads, loopback, believedMs = BELIEVED_MS }: AccessOptions): Access {
   const stranger: Viewer = Object.freeze({ keyId: null, name: 'anonymous', scopes: new Set<Scope>(reads === 'open' ? ['read'] : []), models: [] });
   const known = new Map<string, { readonly viewer: Viewer; readonly until: number }>();
-  const ruled = believed(async () => !loopback || (await keys.state()).any);
-  const restricted = believed(() => keys.restricted());
+  const ruled = believed(async () => !loopback || (await keys.state()).any, believedMs);
+  const restricted = believed(() => keys.restricted(), believedMs);
 
   const byToken = async (token: string): Promise<Viewer> => {
     const found = TOKEN.exec(token);
@@ -76,7 +78,7 @@ export function createAccess(keys: KeyStore, { reads, loopback }: AccessOptions)
     if (key === null) throw unknownKey();
     if (known.size >= MOST_KEYS) known.clear();
     const viewer = viewerOf(key, reads);
-    known.set(cacheKey, { viewer, until: performance.now() + BELIEVED_MS });
+    known.set(cacheKey, { viewer, until: performance.now() + believedMs });
     return viewer;
   };
 
@@ -145,13 +147,13 @@ function unknownKey(): CallerError {
   return new CallerError('UNAUTHENTICATED', 'the key is unknown or was revoked: send one as "Authorization: Bearer fc_…"');
 }
 
-/** What `read` answered, for BELIEVED_MS; asked once at a time. */
-function believed<T>(read: () => Promise<T>): () => Promise<T> {
+/** What `read` answered, for so many milliseconds; asked once at a time. */
+function believed<T>(read: () => Promise<T>, ms: number): () => Promise<T> {
   let last: { readonly value: Promise<T>; readonly until: number } | undefined;
   return () => {
     if (last !== undefined && last.until > performance.now()) return last.value;
     const value = read();
-    last = { value, until: performance.now() + BELIEVED_MS };
+    last = { value, until: performance.now() + ms };
     value.catch(() => (last = undefined));
     return value;
   };

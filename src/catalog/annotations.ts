@@ -158,6 +158,8 @@ export function annotationService(store: Annotations | undefined, reader: Catalo
       const explainer = `${PERSON}${who.author}`;
       const view = await viewAt(feature);
       const before = ((await annotations.explanations([view.row]))[0] ?? []).find((row) => row.explainer === explainer);
+      // From another catalog, by a key of this name there.
+      if (before !== undefined && !mine(before)) throw new CallerError('FORBIDDEN', `another ${who.author} has explained this feature: only they and admins change it`);
       if (before !== undefined && before.description !== text) throw new CallerError('BAD_INPUT', 'you have explained this feature already: explanationUpdate changes the words', { field: ['feature'] });
       const { dictionaryId, index } = view.row;
       if (before === undefined) await annotations.saveExplanation({ dictionaryId, index, explainer, description: text, owner: who.owner, weightsHash: view.dictionary.weightsHash });

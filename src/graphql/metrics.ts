@@ -1,5 +1,5 @@
 import type { ApolloServerPlugin } from '@apollo/server';
-import { Router } from 'express';
+import { Router, type RequestHandler } from 'express';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Meters, ShownMeters } from '../ports/Meters.ts';
 import type { Context } from './context.ts';
@@ -66,10 +66,10 @@ function outcomeOf(codes: readonly unknown[], ran: boolean): Outcome {
   return codes.length > 0 ? 'errors' : 'ok';
 }
 
-/** GET /metrics, in the text format of Prometheus. */
-export function metricsPage(meters: ShownMeters): Router {
+/** GET /metrics, in the text format of Prometheus, for whom the guards let through: names of operations are those that keys chose. */
+export function metricsPage(meters: ShownMeters, guards: readonly RequestHandler[]): Router {
   const router = Router();
-  router.get('/metrics', async (_request, response) => {
+  router.get('/metrics', ...guards, async (_request, response) => {
     const { type, text } = await meters.show();
     response.set({ 'Content-Type': type, 'Cache-Control': 'no-store' }).send(text);
   });

@@ -12,7 +12,7 @@ import { CallerError, invariant, OutsideError } from '../domain/errors.ts';
 import type { ShownMeters } from '../ports/Meters.ts';
 import type { Tracer } from '../ports/Tracer.ts';
 import { answer } from './answer.ts';
-import { authenticate, visitOn } from './authenticate.ts';
+import { adminsOnly, authenticate, visitOn } from './authenticate.ts';
 import { createContext, type Context } from './context.ts';
 import { clearSameSite } from './crossSite.ts';
 import { errorFormatter } from './errors.ts';
@@ -101,7 +101,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   app.use(front(options.host, settings));
   let draining = false;
   app.use(healthPages(catalog, () => draining));
-  if (meters !== undefined) app.use(metricsPage(meters));
+  if (meters !== undefined) app.use(metricsPage(meters, settings.metricsOpen ? [] : [authenticate(catalog, access), adminsOnly]));
   app.use(idePages(catalog, access));
   const streams = streamHandler({ schema, limits, log, formatError, ...(access === undefined ? {} : { access }), ...(safelist === undefined ? {} : { safelist }) });
   meters?.gauge('streams_open', 'Subscriptions under way.', () => streams.open());

@@ -17,6 +17,8 @@ export interface HttpSettings {
   /** How long /ready says 503 before the server stops taking requests, and how long those under way may then take. */
   readonly drainSeconds: number;
   readonly shutdownSeconds: number;
+  /** Whether GET /metrics is for whoever reaches the server; otherwise it is for keys of the scope admin, and where nobody needs a key. */
+  readonly metricsOpen: boolean;
 }
 
 export const HTTP_SETTINGS: HttpSettings = {
@@ -30,4 +32,5 @@ export const HTTP_SETTINGS: HttpSettings = {
   connections: 4096,
   drainSeconds: 0,
   shutdownSeconds: 10,
+  metricsOpen: false,
 };

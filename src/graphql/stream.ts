@@ -6,7 +6,7 @@ import type { Access } from '../catalog/access.ts';
 import { LIMITS } from '../catalog/limits.ts';
 import { requireScope } from '../catalog/viewerCatalog.ts';
 import { CallerError, messageOf } from '../domain/errors.ts';
-import { chargeOperation, visitOn } from './authenticate.ts';
+import { chargeOperation, checkStill, visitOn } from './authenticate.ts';
 import { clientOf } from './client.ts';
 import { createStreamContext, type Context } from './context.ts';
 import { statusOf } from './errors.ts';
@@ -84,19 +84,24 @@ export function streamHandler({ access, schema, limits, log, formatError, safeli
       sent.end();
       gone.abort(new Error('the client has gone'));
     });
+    // A long stream goes on for those alone who may still have it.
+    const leave = async (count: number): Promise<void> => {
+      await sent.reached(count);
+      await checkStill(access, request);
+    };
     const started = performance.now();
     let events = 0;
     const handler = createHandler<Request, undefined, StreamContext>({
       schema,
       authenticate: () => null,
-      context: () => createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }, viewer) as StreamContext,
+      context: () => createStreamContext(catalog, { signal: gone.signal, sent: leave }, viewer) as StreamContext,
       // Read and measured already.
       onSubscribe: (_, { operationName, variables }) => ({
         schema,
         document: read.document,
         operationName,
         variableValues: variables,
-        contextValue: createStreamContext(catalog, { signal: gone.signal, sent: (count) => sent.reached(count) }, viewer) as StreamContext,
+        contextValue: createStreamContext(catalog, { signal: gone.signal, sent: leave }, viewer) as StreamContext,
       }),
       validate: () => [],
       onNext: (_, __, result) => {

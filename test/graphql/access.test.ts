@@ -4,6 +4,7 @@ import { buildSchema } from 'graphql';
 import { checkExposure, createKey } from '../../src/catalog/access.ts';
 import { readSchema } from '../../src/graphql/schema.ts';
 import { at } from '../helpers/graphqlClient.ts';
+import { subscribe } from './subscribe.ts';
 import { RULES } from './whoMayWhat.ts';
 import { withServer, type TestServer } from './withServer.ts';
 
@@ -14,21 +15,24 @@ async function keyOf({ catalog }: TestServer, name: string, scopes: string[], mo
   return { id, token, headers: { authorization: `Bearer ${token}` } };
 }
 
+/** The operation of a rule, sent to where it is answered. */
+const sendTo = ({ url, send }: TestServer, field: string, query: string, headers: Record<string, string> = {}) => (field.startsWith('Subscription.') ? subscribe(url, query, headers) : send(query, {}, headers));
+
 /** Codes of an answer's errors and user errors. */
 const said = (answer: { readonly data: unknown; readonly errors: readonly { extensions: { readonly [key: string]: unknown } }[] }): string => JSON.stringify([answer.errors.map((error) => error.extensions['code']), answer.data]);
 
 test('every root field has a rule, and is refused to those who lack its scope', async () => {
   const schema = buildSchema(await readSchema());
-  const fields = [schema.getQueryType()!, schema.getMutationType()!].flatMap((type) => Object.keys(type.getFields()).map((field) => `${type.name}.${field}`));
+  const fields = [schema.getQueryType()!, schema.getMutationType()!, schema.getSubscriptionType()!].flatMap((type) => Object.keys(type.getFields()).map((field) => `${type.name}.${field}`));
   assert.deepEqual(fields.filter((field) => RULES[field] === undefined), [], 'give new fields a rule in whoMayWhat.ts');
   await withServer({ access: { reads: 'closed', loopback: true } }, async (server) => {
     const keys = new Map<string, Record<string, string>>();
     for (const scope of ['read', 'patch', 'annotate', 'admin']) keys.set(scope, (await keyOf(server, scope, scope === 'admin' ? ['admin'] : ['read', scope])).headers);
     for (const [field, { scope, ask }] of Object.entries(RULES)) {
-      assert.equal((await server.send(ask('toy'))).status, 401, `${field} without a key`);
+      assert.equal((await sendTo(server, field, ask('toy'))).status, 401, `${field} without a key`);
       for (const [name, headers] of keys) {
         const may = scope === 'read' || name === scope || name === 'admin';
-        const answer = await server.send(ask('toy'), {}, headers);
+        const answer = await sendTo(server, field, ask('toy'), headers);
         assert.equal(/FORBIDDEN|UNAUTHENTICATED/.test(said(answer)), !may, `${field} by a key for ${name}: ${said(answer)}`);
         if (!may) assert.ok(answer.errors.some((error) => error.extensions['code'] === 'FORBIDDEN'), field);
       }
@@ -42,8 +46,8 @@ test('a restricted model does not exist for keys without it, and does for those 
     const other = await keyOf(server, 'other', ['read', 'patch', 'annotate']);
     await server.catalog.keys.restrict('toy', true);
     for (const [field, { ask }] of Object.entries(RULES)) {
-      const hidden = await server.send(ask('toy'), {}, other.headers);
-      const absent = await server.send(ask('yot'), {}, other.headers);
+      const hidden = await sendTo(server, field, ask('toy'), other.headers);
+      const absent = await sendTo(server, field, ask('yot'), other.headers);
       assert.equal(said(hidden), said(absent).replaceAll('yot', 'toy'), field);
       assert.equal(JSON.stringify(hidden.errors.map((error) => error.message)), JSON.stringify(absent.errors.map((error) => error.message)).replaceAll('yot', 'toy'), field);
     }

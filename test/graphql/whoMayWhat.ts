@@ -9,7 +9,7 @@ export interface Rule {
 const PATCH = (model: string): string => `{ model: "${model}", base: "a", features: [{ feature: "${model}/0-tied-r2/1", operation: ABLATE }] }`;
 const id = (text: string): string => Buffer.from(text).toString('base64url');
 
-/** Every field of Query and Mutation; a field without a rule fails the test. */
+/** Every field of Query, Mutation and Subscription; a field without a rule fails the test. */
 export const RULES: Readonly<Record<string, Rule>> = {
   'Query.node': { scope: 'read', ask: (model) => `{ node(id: "${id(`Feature:${model}/0-tied-r2/1`)}") { id } }` },
   'Query.nodes': { scope: 'read', ask: (model) => `{ nodes(ids: ["${id(`Model:${model}`)}", "${id(`Dictionary:${model}/0-tied-r2`)}", "${id(`Explanation:${model}/0-tied-r2/1/pattern-v1`)}"]) { id } }` },
@@ -33,6 +33,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'Mutation.ablate': { scope: 'patch', ask: (model) => `mutation { ablate(input: { model: "${model}", prompt: "a", features: ["${model}/0-tied-r2/1"] }) { userErrors { code message } } }` },
   'Mutation.steer': { scope: 'patch', ask: (model) => `mutation { steer(input: { model: "${model}", prompt: "a", features: [{ feature: "${model}/0-tied-r2/1", operation: ABLATE }] }) { userErrors { code message } } }` },
   'Mutation.explainFeature': { scope: 'patch', ask: (model) => `mutation { explainFeature(input: { feature: "${model}/0-tied-r2/1" }) { userErrors { code message } } }` },
+  'Subscription.patches': { scope: 'patch', ask: (model) => `subscription { patches(input: { patches: [${PATCH(model)}] }) { done userErrors { code message } } }` },
   'Query.featureLists': { scope: 'read', ask: () => '{ featureLists { nodes { name } } }' },
   'Mutation.explanationCreate': { scope: 'annotate', ask: (model) => `mutation { explanationCreate(input: { feature: "${model}/0-tied-r2/1", description: "about ${model}" }) { userErrors { code message } } }` },
   'Mutation.explanationUpdate': { scope: 'annotate', ask: (model) => `mutation { explanationUpdate(input: { id: "${id(`Explanation:${model}/0-tied-r2/1/person/x`)}", description: "a" }) { userErrors { code message } } }` },

@@ -37,6 +37,9 @@ async function payload<T extends object>(empty: Readonly<Record<string, null>>, 
   }
 }
 
+/** As ids hold it: in one way only, so that an id that finds something is the id of what it finds. */
+const NUMBER = /^[1-9]\d{0,14}$/;
+
 /** The key of a global id of this type; throws BAD_INPUT for others. */
 function keyOf(id: string, type: NodeType, field = 'id'): string {
   const global = fromGlobalId(id);
@@ -46,7 +49,7 @@ function keyOf(id: string, type: NodeType, field = 'id'): string {
 
 function numberOf(id: string, type: NodeType): number {
   const key = keyOf(id, type);
-  if (!/^\d{1,15}$/.test(key)) throw new CallerError('NOT_FOUND', `there is no such ${type}`, { field: ['id'] });
+  if (!NUMBER.test(key)) throw new CallerError('NOT_FOUND', `there is no such ${type}`, { field: ['id'] });
   return Number(key);
 }
 
@@ -182,6 +185,6 @@ export async function isStale({ row, view }: ExplanationView, context: Context):
 
 /** Of `node`, by type. */
 export const annotationNodes = {
-  Note: async (key: string, { catalog }: Context) => (/^\d{1,15}$/.test(key) ? catalog.annotations.note(Number(key)) : null),
-  FeatureList: async (key: string, { catalog }: Context) => (/^\d{1,15}$/.test(key) ? catalog.annotations.list(Number(key)) : null),
+  Note: async (key: string, { catalog }: Context) => (NUMBER.test(key) ? catalog.annotations.note(Number(key)) : null),
+  FeatureList: async (key: string, { catalog }: Context) => (NUMBER.test(key) ? catalog.annotations.list(Number(key)) : null),
 };

@@ -1,4 +1,4 @@
-import { parseAddress, type FeatureAddress } from '../../domain/address.ts';
+import { formatAddress, parseAddress, type FeatureAddress } from '../../domain/address.ts';
 import { CallerError } from '../../domain/errors.ts';
 import type { FeatureView } from '../../catalog/features.ts';
 import type { Context } from '../context.ts';
@@ -22,12 +22,12 @@ export async function loadNode(id: string, context: Context): Promise<object | n
 
 const BY_TYPE: Readonly<Record<NodeType, (key: string, context: Context) => Promise<object | null>>> = {
   Model: (key, { loaders }) => loaders.model.load(key),
-  Dictionary: (key, { loaders }) => loaders.dictionaryByName.load(key),
-  Feature: (key, context) => orNull(() => featureAt(parseAddress(key), context)),
+  Dictionary: async (key, { loaders }) => (key.split('/').length === 2 ? loaders.dictionaryByName.load(key) : null),
+  Feature: (key, context) => orNull(() => featureAt(canonical(key), context)),
   Explanation: (key, context) =>
     orNull(async () => {
       const [model, dictionary, index, ...explainer] = key.split('/');
-      const view = await featureAt(parseAddress(`${model}/${dictionary}/${index}`), context);
+      const view = await featureAt(canonical(`${model}/${dictionary}/${index}`), context);
       if (view === null) return null;
       const rows = await context.loaders.explanations.load(view.row);
       const row = rows.find((candidate) => candidate.explainer === explainer.join('/'));
@@ -37,6 +37,13 @@ const BY_TYPE: Readonly<Record<NodeType, (key: string, context: Context) => Prom
   PatchRun: (key, { catalog }) => catalog.reader.patchRun(key),
   ...annotationNodes,
 };
+
+/** An address as ids hold it: `007` names the feature 7, but is not its id. */
+function canonical(text: string): FeatureAddress {
+  const address = parseAddress(text);
+  if (formatAddress(address) !== text) throw new CallerError('BAD_INPUT', `${text} is no canonical address`);
+  return address;
+}
 
 /** An id made by hand may hold an impossible address: that names nothing, rather than being an error. */
 async function orNull<T>(load: () => Promise<T>): Promise<T | null> {
