@@ -29,6 +29,8 @@ test('how the API meets the network: lists by commas, numbers, defaults left to 
   assert.deepEqual([api.corsOrigins, api.hosts, api.requestSeconds, api.metrics, api.traces], [['https://a.example', 'http://b.example:8080'], ['catalog.example'], 2.5, false, 'http://127.0.0.1:4318']);
   const none = readConfig({}).api;
   assert.deepEqual([none.corsOrigins, none.hosts, none.requestSeconds, none.metrics, none.traces, none.safelist], [undefined, undefined, undefined, true, undefined, undefined]);
+  const shown = (METRICS: string) => readConfig({ METRICS }).api;
+  assert.deepEqual(['on', 'open', 'off'].map((value) => [shown(value).metrics, shown(value).metricsOpen]), [[true, false], [true, true], [false, false]]);
   assert.deepEqual(readConfig({ CORS_ORIGINS: '*' }).api.corsOrigins, ['*']);
 });
 

@@ -57,13 +57,13 @@ export interface AccessOptions {
 }
 
 /**
- * On loopback, while no key was ever made, everybody is the owner. Otherwise who comes without a key reads what is not restricted, or
- * nothing where reads are closed.
+ * On loopback, while no key was ever made and reads are open, everybody is the owner. Otherwise who comes without a key reads what is
+ * not restricted, or nothing where reads are closed.
  */
 export function createAccess(keys: KeyStore, { reads, loopback, believedMs = BELIEVED_MS }: AccessOptions): Access {
   const stranger: Viewer = Object.freeze({ keyId: null, name: 'anonymous', scopes: new Set<Scope>(reads === 'open' ? ['read'] : []), models: [] });
   const known = new Map<string, { readonly viewer: Viewer; readonly until: number }>();
-  const ruled = believed(async () => !loopback || (await keys.state()).any, believedMs);
+  const ruled = believed(async () => !loopback || reads === 'closed' || (await keys.state()).any, believedMs);
   const restricted = believed(() => keys.restricted(), believedMs);
 
   const byToken = async (token: string): Promise<Viewer> => {

@@ -38,6 +38,12 @@ test('a person explains beside the machine: searched, named, changed by its auth
     assert.equal((await bob.raw(`mutation { explanationDelete(input: { id: "${id}" }) { deletedId ${ALL} } }`)).errors[0]?.extensions['code'], 'FORBIDDEN');
     assert.equal((await bob.raw(`mutation { explanationUpdate(input: { id: "${id}", description: "x" }) { ${ALL} } }`)).errors[0]?.extensions['code'], 'FORBIDDEN');
     await ann.ask(`mutation { explanationUpdate(input: { id: "${id}", description: "fires on quince" }) { ${ALL} } }`);
+    // An import brings what another bob said: this one may neither change it nor take it for theirs.
+    const [{ dictionaryId }] = (await server.catalog.sql<{ dictionaryId: number }>(`SELECT id AS "dictionaryId" FROM dictionary WHERE name = '0-tied-r2'`)) as [{ dictionaryId: number }];
+    await server.catalog.annotations.saveExplanation({ dictionaryId, index: 2, explainer: 'person/bob', description: 'said elsewhere', owner: 'elsewhere', weightsHash: '' });
+    for (const description of ['mine', 'said elsewhere']) {
+      assert.equal((await bob.raw(`mutation { explanationCreate(input: { feature: "toy/0-tied-r2/2", description: "${description}" }) { ${ALL} } }`)).errors[0]?.extensions['code'], 'FORBIDDEN');
+    }
     // The same dictionary loaded again, then with other weights.
     await loadSeeded(server.catalog.writer, seedConfig(0, 40), 'dictionaries/0');
     const stale = `{ node(id: "${id}") { ... on Explanation { description stale } } }`;

@@ -28,6 +28,7 @@ const spent = async ({ catalog }: TestServer, id: string): Promise<number> => (a
 
 test('a key is what the header Authorization says, and nothing else', async () => {
   await withServer({ seed: SEED, access: CLOSED }, async (server) => {
+    assert.equal((await server.send(VERSION)).status, 401, 'closed is closed, before there is a key too');
     const { token } = await keyOf(server, 'mine', ['read']);
     const q = encodeURIComponent(VERSION);
     for (const search of [`key=${token}`, `api_key=${token}`, `token=${token}`, `access_token=${token}`, `authorization=${encodeURIComponent(`Bearer ${token}`)}`]) {
