@@ -1,5 +1,5 @@
 import type { ApolloServerPlugin } from '@apollo/server';
-import { GraphQLError, type GraphQLSchema } from 'graphql';
+import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import type { Access, Spent } from '../catalog/access.ts';
 import { isMutation } from './answer.ts';
@@ -69,15 +69,6 @@ export function retryPlugin(): ApolloServerPlugin<Context> {
           if (seconds.length > 0) response.http.headers.set('retry-after', String(Math.ceil(Math.max(...seconds))));
         },
       };
-    },
-  };
-}
-
-/** Keeps the schema that the server made of the contract. */
-export function schemaPlugin(keep: (schema: GraphQLSchema) => void): ApolloServerPlugin<Context> {
-  return {
-    async serverWillStart({ schema }) {
-      keep(schema);
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApolloServer } from '@apollo/server';
+import { ApolloServer, type ApolloServerOptions } from '@apollo/server';
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
 import type { GraphQLSchema } from 'graphql';
@@ -8,7 +8,7 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import type { Logger } from 'pino';
 import type { Access } from '../catalog/access.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { CallerError, invariant, OutsideError } from '../domain/errors.ts';
+import { CallerError, OutsideError } from '../domain/errors.ts';
 import type { ShownMeters } from '../ports/Meters.ts';
 import type { Tracer } from '../ports/Tracer.ts';
 import { answer } from './answer.ts';
@@ -16,6 +16,7 @@ import { adminsOnly, authenticate, visitOn } from './authenticate.ts';
 import { createContext, type Context } from './context.ts';
 import { clearSameSite } from './crossSite.ts';
 import { errorFormatter } from './errors.ts';
+import { createExecutor, type Executor, type ExecutorOptions } from './execute.ts';
 import { front } from './front.ts';
 import { healthPages } from './health.ts';
 import { idePages } from './ide.ts';
@@ -23,11 +24,10 @@ import { MAX_TOKENS, OPERATION_LIMITS, type OperationLimits } from './limits.ts'
 import { listener } from './listener.ts';
 import { metricsPage, metricsPlugin, serverMeters } from './metrics.ts';
 import { persistedDocuments } from './persisted.ts';
-import { limitsPlugin, logPlugin, retryPlugin, schemaPlugin } from './plugins.ts';
+import { limitsPlugin, logPlugin, retryPlugin } from './plugins.ts';
 import { refuseRepetition } from './repetition.ts';
-import { resolvers } from './resolvers/index.ts';
 import type { Safelist } from './safelist.ts';
-import { readSchema } from './schema.ts';
+import { makeSchema } from './schema.ts';
 import { HTTP_SETTINGS, type HttpSettings } from './settings.ts';
 import { statusPlugin } from './status.ts';
 import { streamHandler } from './stream.ts';
@@ -48,6 +48,7 @@ export interface ServerOptions {
   /** Shown at GET /metrics. */
   readonly meters?: ShownMeters;
   readonly tracer?: Tracer;
+  readonly execution?: ExecutorOptions;
 }
 
 export interface RunningServer {
@@ -67,10 +68,9 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const limits = options.limits ?? OPERATION_LIMITS;
   const { meters, safelist } = options;
   const measured = meters === undefined ? undefined : serverMeters(meters, catalog, safelist?.names);
-  let schema: GraphQLSchema | undefined;
+  const schema = await makeSchema();
   const apollo = new ApolloServer<Context>({
-    typeDefs: await readSchema(),
-    resolvers,
+    gateway: executing(schema, createExecutor(schema, options.execution)),
     introspection: true,
     csrfPrevention: true,
     includeStacktraceInErrorResponses: false,
@@ -89,13 +89,11 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       limitsPlugin(limits, options.safelist, access),
       statusPlugin(),
       retryPlugin(),
-      schemaPlugin((made) => (schema = made)),
       logPlugin(log),
       ...(measured === undefined ? [] : [metricsPlugin(measured)]),
     ],
   });
   await apollo.start();
-  invariant(schema !== undefined, 'the server started without its schema');
   app.disable('x-powered-by');
   app.set('etag', false);
   app.use(front(options.host, settings));
@@ -138,6 +136,18 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   };
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   return { url: `http://${host}:${port}/graphql`, close };
+}
+
+/** Apollo runs operations by an executor of ours in the way it lets a gateway run them: there is none. */
+function executing(schema: GraphQLSchema, run: Executor): NonNullable<ApolloServerOptions<Context>['gateway']> {
+  return {
+    onSchemaLoadOrUpdate(loaded) {
+      loaded({ apiSchema: schema, coreSupergraphSdl: '' });
+      return () => undefined;
+    },
+    load: async () => ({ executor: ({ document, operationName, request, context }) => run({ document, operationName, variables: request.variables, context: context as Context }) }),
+    stop: async () => undefined,
+  };
 }
 
 /** express leaves the body undefined where there is none or its type is not JSON; Apollo answers such requests itself. */

@@ -55,6 +55,8 @@ export async function withServer(options: TestServerOptions, work: (server: Test
       host: '127.0.0.1',
       port: 0,
       ...(options.access === undefined ? {} : { access: createAccess(catalog.keys, options.access) }),
+      // Everything that may be is run compiled, so that all tests of answers test that too.
+      execution: { before: 0 },
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as TestServer['log'][number]) }),
       ...options.server,
     });

@@ -3,7 +3,7 @@ import { parseAddress } from '../../domain/address.ts';
 import { dictionaryPage, type DictionarySelection } from '../../catalog/dictionaries.ts';
 import type { FeatureConditions, FeaturePageArgs } from '../../catalog/features.ts';
 import { checkCount, LIMITS } from '../../catalog/limits.ts';
-import type { SearchArgs } from '../../catalog/search.ts';
+import type { SearchArgs, SearchResultPage } from '../../catalog/search.ts';
 import type { FacetCounts } from '../../catalog/searchFacets.ts';
 import { findToken, type TokenChoice } from '../../catalog/vocabulary.ts';
 import { pageOfList, type ListKey, type PageArgs } from '../../catalog/page.ts';
@@ -69,8 +69,7 @@ export const Query = {
     const connection = connectionOf(page);
     remember(loaders, connection.nodes);
     const { matched, engine, fallback, order, total } = page;
-    // Called only where it is selected: counting takes a statement of its own.
-    return { ...connection, matched, engine, fallback, order, total, facets: () => catalog.searchFacets(asked, page) };
+    return { ...connection, matched, engine, fallback, order, total, asked, page };
   }) satisfies Resolver<unknown, SearchFeaturesArgs>,
   activations: ((_, args, { catalog }) => catalog.activations({ ...args, dictionaries: args.dictionaries ?? null })) satisfies Resolver<
     unknown,
@@ -89,6 +88,17 @@ export const Query = {
   }) satisfies Resolver<unknown, { id: string }>,
   runs: (async (_, args, { catalog }) => connectionOf(await runPage(catalog.reader, args))) satisfies Resolver<unknown, RunPageArgs>,
   run: ((_, { key }, { loaders }) => loaders.run.load(key)) satisfies Resolver<unknown, { key: string }>,
+};
+
+/** What a page of a search was found by. */
+interface FoundPage {
+  readonly asked: SearchArgs;
+  readonly page: SearchResultPage;
+}
+
+export const FeatureSearchConnection = {
+  // Counting takes a statement of its own.
+  facets: (({ asked, page }, _, { catalog }) => catalog.searchFacets(asked, page)) satisfies Resolver<FoundPage>,
 };
 
 /** Facets in the shapes of the contract, which names what each value is. */

@@ -14,7 +14,7 @@ import { Model } from './Model.ts';
 import { Mutation } from './Mutation.ts';
 import { NearestFeatureEdge } from './nearest.ts';
 import { PatchedFeature, PatchLoss, PatchPosition, PatchRun, WatchedFeature } from './PatchRun.ts';
-import { Query, SearchFacets, Server } from './Query.ts';
+import { FeatureSearchConnection, Query, SearchFacets, Server } from './Query.ts';
 import { Run } from './Run.ts';
 import { scalars } from './scalars.ts';
 import { SteeredFeature, SteerRun, WrittenText } from './SteerRun.ts';
@@ -54,6 +54,7 @@ export const resolvers = {
   ...scalars,
   ...enums,
   Query,
+  FeatureSearchConnection,
   SearchFacets,
   Mutation,
   Subscription,
