@@ -59,7 +59,8 @@ function compiled(schema: GraphQLSchema, document: DocumentNode, operation: Oper
 /** An error of graphql-jit as one of graphql-js, which others count on: extensions that are there, places that can be computed. */
 function standing({ message, locations, path, originalError }: GraphQLError, { loc }: DocumentNode): GraphQLError {
   const places = loc === undefined ? {} : { source: loc.source, positions: (locations ?? []).map(({ line, column }) => offsetOf(loc.source.body, line, column)) };
-  return new GraphQLError(message, { path, originalError, ...places });
+  // A value that breaks the contract is this server's failure, as any other that a resolver throws: masked, and logged.
+  return new GraphQLError(message, { path, originalError: originalError ?? new Error(message), ...places });
 }
 
 /** Of a line and a column, both from 1. */
