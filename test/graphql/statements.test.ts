@@ -34,6 +34,6 @@ test('the number of SQL statements does not grow with the page', async (t) => {
     }
     catalog.statements.length = 0;
     await ask('{ a: feature(address: "toy/0-tied-r2/1") { density } b: feature(address: "toy/1-tied-r2/7") { density } c: feature(address: "toy/0-tied-r2/9") { density } }');
-    assert.equal(catalog.statements.length, 3, 'several features by address: dictionaries once, their model once, features once');
+    assert.equal(catalog.statements.length, 2, 'several features by address: dictionaries once, features once');
   });
 });

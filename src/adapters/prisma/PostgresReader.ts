@@ -8,6 +8,8 @@ import type {
 } from '../../ports/CatalogReader.ts'; // prettier-ignore
 import { circuitQuery, circuitRows } from './circuitQuery.ts';
 import type { CircuitLevel } from './circuitQuery.ts';
+import { DICTIONARIES, DICTIONARIES_BY_ID, dictionaryOf } from './dictionaryRows.ts';
+import type { DictionaryCells } from './dictionaryRows.ts';
 import { SCORE_GROUPS } from './featureFilter.ts';
 import { isScorerOrder, pageQuery } from './featurePage.ts';
 import { FEATURE_TOKENS, featureTokenRow, tokenFeaturesQuery } from './featureTokens.ts';
@@ -17,7 +19,7 @@ import { NEAREST, nearestRows } from './nearest.ts';
 import type { NearestCells } from './nearest.ts';
 import { kindCode, kindOf, unpackWindows } from './pack.ts';
 import { unpackFragments } from './packFragments.ts';
-import { FEATURE_COLUMNS, dictionaryRow, featureRow, modelRow, patchRunRow, runRow, summaryRow } from './rows.ts';
+import { FEATURE_COLUMNS, featureRow, modelRow, patchRunRow, runRow, summaryRow } from './rows.ts';
 import type { StoredFeature } from './rows.ts';
 import { databaseError } from './transaction.ts';
 
@@ -97,19 +99,14 @@ export class PostgresReader implements CatalogReader {
   }
 
   async dictionaries({ model, names }: { model?: string; names?: readonly string[] }): Promise<readonly DictionaryRow[]> {
-    const where = { ...(model === undefined ? {} : { model: { name: model } }), ...(names === undefined ? {} : { name: { in: [...names] } }) };
-    return translated(async () => {
-      const rows = await this.#prisma.dictionary.findMany({ where, include: { model: { select: { name: true } } }, orderBy: [{ modelId: 'asc' }, { layer: 'asc' }, { name: 'asc' }] });
-      return rows.map(dictionaryRow);
-    });
+    if (model !== undefined && !isText(model)) return [];
+    return (await this.#query<DictionaryCells>('dictionaries', DICTIONARIES, [model ?? null, names?.filter(isText) ?? null])).map(dictionaryOf);
   }
 
   async dictionariesById(ids: readonly number[]): Promise<readonly (DictionaryRow | null)[]> {
-    return translated(async () => {
-      const rows = await this.#prisma.dictionary.findMany({ where: { id: { in: [...new Set(ids)] } }, include: { model: { select: { name: true } } } });
-      const byId = new Map(rows.map((row) => [row.id, dictionaryRow(row)]));
-      return ids.map((id) => byId.get(id) ?? null);
-    });
+    const rows = await this.#query<DictionaryCells>('dictionaries-by-id', DICTIONARIES_BY_ID, [[...new Set(ids)]]);
+    const byId = new Map(rows.map((cells) => [cells[0], dictionaryOf(cells)]));
+    return ids.map((id) => byId.get(id) ?? null);
   }
 
   async features(keys: readonly FeatureKey[]): Promise<readonly (FeatureRow | null)[]> {
@@ -235,7 +232,7 @@ export class PostgresReader implements CatalogReader {
 
   async runs(keys: readonly string[]): Promise<readonly (Run | null)[]> {
     return translated(async () => {
-      const rows = await this.#prisma.run.findMany({ where: { key: { in: [...new Set(keys)] } } });
+      const rows = await this.#prisma.run.findMany({ where: { key: { in: [...new Set(keys)].filter(isText) } } });
       const byKey = new Map(rows.map((row) => [row.key, runRow(row)]));
       return keys.map((key) => byKey.get(key) ?? null);
     });
@@ -292,6 +289,11 @@ function outputRows(keys: number, rows: readonly OutputEdgeCells[]): OutputEdgeR
 
 function scoreOf([scorer, judge, promptVersion, value, undefinedReason, n, low, high]: ScoreCells): ScoreRow {
   return { scorer, judge, promptVersion, value, undefinedReason, n, low, high };
+}
+
+/** Whether PostgreSQL's type text can hold it. What it cannot hold is in no row. */
+function isText(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\u0000');
 }
 
 async function translated<T>(work: () => Promise<T>): Promise<T> {

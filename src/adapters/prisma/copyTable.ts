@@ -1,9 +1,12 @@
 import { finished } from 'node:stream/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 
 /** Bytes gathered before they are sent; the memory a load uses does not grow with its size. */
-const FLUSH_BYTES = 4 << 20;
+const FLUSH_BYTES = 1 << 20;
+/** Bytes encoded while the event loop stands still: less than the socket holds, so that the server is not left waiting. */
+const TURN_BYTES = 1 << 17;
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const TRAILER_BYTES = 2;
 const BYTEA_OID = 17;
@@ -14,6 +17,7 @@ const BYTEA_OID = 17;
 export class CopyLane {
   readonly #client: PoolClient;
   #running: Promise<unknown> = Promise.resolve();
+  #unturned = 0;
 
   constructor(client: PoolClient) {
     this.#client = client;
@@ -22,6 +26,17 @@ export class CopyLane {
   /** Resolves when the server has taken everything sent; rejects with what it said otherwise. */
   async idle(): Promise<void> {
     await this.#running;
+  }
+
+  /**
+   * To be called as rows are encoded: now and then lets the event loop turn. Rows that are at hand never do so by themselves, and what
+   * was given to the connection would lie there until the next buffer is full.
+   */
+  async encoded(bytes: number): Promise<void> {
+    this.#unturned += bytes;
+    if (this.#unturned < TURN_BYTES) return;
+    this.#unturned = 0;
+    await turn();
   }
 
   /** Starts one command; only when idle. */
@@ -48,6 +63,8 @@ export class CopyTable {
   /** What is being sent, or was: filled again after that. */
   #sent = Buffer.allocUnsafe(FLUSH_BYTES + (1 << 16));
   #at = 0;
+  /** Of what is gathered, as much as the lane was told of. */
+  #told = 0;
 
   constructor(lane: CopyLane, table: string, columns: readonly string[]) {
     this.#lane = lane;
@@ -107,6 +124,9 @@ export class CopyTable {
   }
 
   async flushIfFull(): Promise<void> {
+    const bytes = this.#at - this.#told;
+    this.#told = this.#at;
+    await this.#lane.encoded(bytes);
     if (this.#at >= FLUSH_BYTES) await this.flush();
   }
 
@@ -119,6 +139,7 @@ export class CopyTable {
     this.#lane.start(this.#sql, this.#bytes.subarray(0, end));
     [this.#bytes, this.#sent] = [this.#sent, this.#bytes];
     this.#at = 0;
+    this.#told = 0;
   }
 
   #null(): void {

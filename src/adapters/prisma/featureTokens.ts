@@ -1,4 +1,4 @@
-import { NO_ROW, type FeatureAnalysis } from '../../domain/feature.ts';
+import { NO_ROW, type Exemplar, type FeatureAnalysis } from '../../domain/feature.ts';
 import type { FeatureTokenRow, TokenFeaturesRequest } from '../../ports/CatalogReader.ts';
 import { shortFloat } from '../../math/shortFloat.ts';
 import type { CopyTable } from './copyTable.ts';
@@ -14,30 +14,66 @@ export type FiredToken = Omit<FeatureTokenRow, 'dictionaryId' | 'index'>;
 
 /**
  * The tokens a feature fires on most, from its exemplars of all kinds: strongest activation first, then by id. A place of the text that
- * lies in several windows counts once. share: of the feature's maximum, at most 1. Work and memory: linear in the feature's exemplars.
+ * lies in several windows counts once. share: of the feature's maximum, at most 1. Work and memory: linear in the feature's exemplars, but
+ * for windows that overlap.
  */
 export function firedTokens({ exemplars, maxActivation }: Pick<FeatureAnalysis, 'exemplars' | 'maxActivation'>): readonly FiredToken[] {
   if (!(maxActivation > 0)) return [];
-  const found = new Map<number, { activation: number; count: number }>();
-  const seen = new Set<string>();
-  for (const [window, { row, start, ids, activations }] of exemplars.entries()) {
-    for (const [i, tokenId] of ids.entries()) {
+  const beside = sameRows(exemplars);
+  // This runs for each token of each window a load brings: a map of small integers, and arrays of numbers.
+  const slots = new Map<number, number>();
+  const strongest: number[] = [];
+  const counts: number[] = [];
+  for (let w = 0; w < exemplars.length; w++) {
+    const { start, ids, activations } = exemplars[w]!;
+    for (let i = 0; i < ids.length; i++) {
       // As exemplars keep it: what comes back from them gives the same tokens.
       const activation = Math.fround(activations[i] ?? 0);
-      if (!(activation > 0)) continue;
-      const place = row === NO_ROW ? `${window}: ${i}` : `${row} ${start + i}`;
-      if (seen.has(place)) continue;
-      seen.add(place);
-      const known = found.get(tokenId);
-      if (known === undefined) found.set(tokenId, { activation, count: 1 });
-      else {
-        known.activation = Math.max(known.activation, activation);
-        known.count++;
+      if (!(activation > 0) || (beside[w] !== -1 && counted(exemplars, beside, w, start + i))) continue;
+      const slot = slots.get(ids[i]!);
+      if (slot === undefined) {
+        slots.set(ids[i]!, counts.length);
+        strongest.push(activation);
+        counts.push(1);
+      } else {
+        if (activation > strongest[slot]!) strongest[slot] = activation;
+        counts[slot]!++;
       }
     }
   }
-  const all = Array.from(found, ([tokenId, { activation, count }]) => ({ tokenId, activation, share: Math.min(1, activation / maxActivation), count }));
-  return all.sort((a, b) => b.activation - a.activation || a.tokenId - b.tokenId).slice(0, TOKENS_KEPT);
+  const best: { tokenId: number; activation: number; share: number; count: number }[] = [];
+  for (const [tokenId, slot] of slots) {
+    const activation = strongest[slot]!;
+    let at = best.length;
+    while (at > 0 && (best[at - 1]!.activation < activation || (best[at - 1]!.activation === activation && best[at - 1]!.tokenId > tokenId))) at--;
+    if (at === TOKENS_KEPT) continue;
+    best.splice(at, 0, { tokenId, activation, share: Math.min(1, activation / maxActivation), count: counts[slot]! });
+    if (best.length > TOKENS_KEPT) best.pop();
+  }
+  return best;
+}
+
+/** Of each window the one before it that is of the same row; -1 where there is none. */
+function sameRows(exemplars: readonly Exemplar[]): Int32Array {
+  const last = new Map<number, number>();
+  const beside = new Int32Array(exemplars.length).fill(-1);
+  for (let w = 0; w < exemplars.length; w++) {
+    const { row } = exemplars[w]!;
+    if (row === NO_ROW) continue;
+    beside[w] = last.get(row) ?? -1;
+    last.set(row, w);
+  }
+  return beside;
+}
+
+/** Whether a window before this one, of the same row, is active at the place. */
+function counted(exemplars: readonly Exemplar[], beside: Int32Array, window: number, place: number): boolean {
+  for (let w = beside[window]!; w !== -1; w = beside[w]!) {
+    const { start, ids, activations } = exemplars[w]!;
+    const i = place - start;
+    if (i >= 0 && i < ids.length && Math.fround(activations[i] ?? 0) > 0) return true;
+  }
+  return false;
 }
 
 export function writeTokens(table: CopyTable, dictionaryId: number, feature: Pick<FeatureAnalysis, 'index' | 'exemplars' | 'maxActivation'>): void {

@@ -75,6 +75,7 @@ export type StoredFeature = [number, number, number, number, number | null, Buff
 export const FEATURE_COLUMNS =
   'f.dictionary_id, f."index", f.density, f.max_activation, f.mean_activation, f.histogram, f.top_logits, f.bottom_logits, f.neighbours, f.best_score';
 
+/** What is packed is unpacked where it is asked for: most operations ask for none of it. */
 export function featureRow([dictionaryId, index, density, maxActivation, meanActivation, histogram, top, bottom, neighbours, bestScore]: StoredFeature): FeatureRow {
   return {
     dictionaryId,
@@ -82,10 +83,18 @@ export function featureRow([dictionaryId, index, density, maxActivation, meanAct
     density,
     maxActivation,
     meanActivation,
-    histogram: unpackHistogram(histogram),
-    topLogits: unpackLogits(top),
-    bottomLogits: unpackLogits(bottom),
-    neighbours: unpackNeighbours(neighbours),
+    get histogram() {
+      return unpackHistogram(histogram);
+    },
+    get topLogits() {
+      return unpackLogits(top);
+    },
+    get bottomLogits() {
+      return unpackLogits(bottom);
+    },
+    get neighbours() {
+      return unpackNeighbours(neighbours);
+    },
     bestScore,
   };
 }
