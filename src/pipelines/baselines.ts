@@ -79,11 +79,17 @@ export async function fitBaselines(ports: BaselinePorts, input: BaselineInput, o
           const fitted = { ...each, quality: await measureAndWrite(ports, input.dir, weights, heldOut.get(hookPoint)!), fit: fit.facts };
           await artefacts.appendRecords(log, [fitted]);
           done.set(each.name, fitted);
+          // Said once it is kept: who stops the command after this line loses nothing of it.
+          ports.progress.say(qualityLine(each.name, fitted.quality));
         }
       }
     }
   }
   return planned.map(({ name }) => done.get(name)!);
+}
+
+function qualityLine(name: string, { fvu, l0, aliveShare, vectors }: DictionaryQuality): string {
+  return `${name}: fvu ${fvu.toFixed(3)}, ${l0.toFixed(1)} active features, ${(100 * aliveShare).toFixed(0)} % alive, on ${vectors} held-out vectors`;
 }
 
 /** Baselines read activations as they are: no scale. */
@@ -102,7 +108,7 @@ async function readHeldOut(source: ActivationSource, layout: RowLayout): Promise
   return groups;
 }
 
-async function measureAndWrite({ reader, artefacts, progress }: BaselinePorts, dir: string, weights: DictionaryWeights, heldOut: readonly Float32Array[]): Promise<DictionaryQuality> {
+async function measureAndWrite({ reader, artefacts }: BaselinePorts, dir: string, weights: DictionaryWeights, heldOut: readonly Float32Array[]): Promise<DictionaryQuality> {
   const { name, dIn } = weights.config;
   const meter = new VarianceMeter(dIn);
   let sums: QualitySums | undefined;
@@ -118,6 +124,5 @@ async function measureAndWrite({ reader, artefacts, progress }: BaselinePorts, d
   }
   const measured = quality(sums!, meter.sumOfSquares());
   await artefacts.writeDictionary(`${dir}/${name}`, weights, measured);
-  progress.say(`${name}: fvu ${measured.fvu.toFixed(3)}, ${measured.l0.toFixed(1)} active features, ${(100 * measured.aliveShare).toFixed(0)} % alive, on ${measured.vectors} held-out vectors`);
   return measured;
 }
